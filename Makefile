@@ -1,0 +1,33 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(CURDIR)/$(VENV)/bin/python
+export MLFLOW_DISABLE_TELEMETRY := true
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test quick lint format clean
+
+demo: $(VENV)/.installed ## The main job end to end: prepare, train, score, MLflow. CHECKPOINT=NAME for a model of your own
+	$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+test: $(VENV)/.installed ## Every test
+	$(RUN) -m pytest
+
+quick: $(VENV)/.installed ## The tests that are not slow
+	$(RUN) -m pytest -m "not slow and not realdata"
+
+lint: $(VENV)/.installed ## Style and common mistakes
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+format: $(VENV)/.installed ## Lay the code out and mend what can be mended
+	$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 10) or sys.exit("Expected Python 3.10 or later; found %d.%d. Name another: make PYTHON=python3.11 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[spark,cpu,dev]'
+	touch $@
+
+clean: ## Remove what the commands above have made
+	rm -rf $(VENV) demo *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,288 @@
+"""TransformerClassifier and the model it fits. Loads no torch and no transformers until it trains or scores."""
+
+import copy
+import dataclasses
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import Estimator, Model
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.util import MLReadable, MLWritable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from sparknlp_tx.decisions import Decision, read_config
+from sparknlp_tx.distribution import ModelLocation, content_key, distribute
+from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.persistence import StageReader, StageWriter, check_model_files, temporary_directory
+from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sparknlp_tx.training import TrainingResult
+
+log = logging.getLogger(__name__)
+
+LABEL_TYPES = (
+    "string",
+    "boolean",
+    "byte",
+    "short",
+    "integer",
+    "int",
+    "long",
+    "bigint",
+    "tinyint",
+    "smallint",
+    "float",
+    "double",
+)
+
+
+class _Stage(TransformerClassifierParams, MLReadable, MLWritable):
+    """What the estimator and the model have in common: Params by keyword, saving, checks of columns."""
+
+    _model_dir: Path | None = None
+
+    def setParams(self, **params: Any) -> "_Stage":
+        """Set Params by name; returns self.
+
+        Raises:
+            TypeError: there is no such Param; says which is nearest.
+        """
+        for name in params:
+            if not self.hasParam(name):
+                raise TypeError(f"{type(self).__name__} has no Param {name!r}. {nearest(name, [p.name for p in self.params])}")
+        return self._set(**params)
+
+    def write(self) -> StageWriter:
+        """A writer: `write().overwrite().save(path)`."""
+        return StageWriter(self)
+
+    @classmethod
+    def read(cls) -> StageReader:
+        """A reader: `read().load(path)`."""
+        return StageReader(cls)
+
+    def _saved_state(self) -> dict[str, Any]:
+        return {}
+
+    def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
+        pass
+
+    def _check_column(self, schema: StructType, param: str, types: Sequence[str]) -> None:
+        """Raise InputError unless the column that a Param names is there and of one of the types."""
+        name = self._column(param)
+        if name is None:
+            return
+        if name not in schema.names:
+            raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
+        found = schema[name].dataType.simpleString()
+        if schema[name].dataType.typeName() not in types:
+            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
+
+    def _check_texts(self, schema: StructType) -> None:
+        self._check_column(schema, "textCol", ["string"])
+        self._check_column(schema, "textPairCol", ["string"])
+
+
+class TransformerClassifier(Estimator, _Stage):
+    """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU.
+
+    Example:
+        >>> model = TransformerClassifier(checkpoint="distilbert-base-uncased", textCol="text", labelCol="label").fit(train)
+
+    Every Param can be given by keyword; `explainParams()` tells them all, with their defaults. `trainingArgs` takes any other field
+    of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged to it while it trains.
+    """
+
+    def __init__(self, **params: Any):
+        super().__init__()
+        self.setParams(**params)
+
+    def _fit(self, dataset: DataFrame) -> "TransformerClassificationModel":
+        """Check, learn the labels, stage the rows, train.
+
+        Raises:
+            InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
+        """
+        columns = self._check(dataset.schema)
+        labels = learn_labels(dataset, columns)
+        self._report_invalid(labels)
+        output = temporary_directory("model")
+        with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
+            train, validation = stage(dataset, columns, labels, Path(work))
+            result = self._fine_tune(train, validation, labels, output, work)
+        model = TransformerClassificationModel()._resetUid(self.uid)
+        self._copyValues(model)
+        model._adopt(output, content_key(output), dataclasses.asdict(result))
+        return model
+
+    def _check(self, schema: StructType) -> TrainingColumns:
+        """All that can be checked before a Spark job."""
+        from sparknlp_tx.trainer import check_training_args
+        from sparknlp_tx.training import check_checkpoint
+
+        self._check_texts(schema)
+        self._check_column(schema, "labelCol", LABEL_TYPES)
+        self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
+        self._check_column(schema, "validationIndicatorCol", ["boolean"])
+        check_training_args(self.getTrainingArgs())
+        check_checkpoint(self.getCheckpoint())
+        names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
+        return TrainingColumns(*map(self._column, names))
+
+    def _report_invalid(self, labels: LabelCounts) -> None:
+        if labels.invalid and self.getHandleInvalid() == "error":
+            raise InputError(
+                "a text in every row, as handleInvalid='error' says",
+                f"{labels.invalid} rows with a null or empty text",
+                "Filter them out, or set handleInvalid to 'keep' or 'skip': training leaves them out.",
+            )
+        if labels.invalid:
+            log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
+
+    def _fine_tune(self, train: Any, validation: Any, labels: LabelCounts, output: Path, work: str) -> "TrainingResult":
+        from sparknlp_tx.training import TrainingSettings, fine_tune
+
+        settings = TrainingSettings(
+            checkpoint=self.getCheckpoint(),
+            labels=labels.labels,
+            max_length=self.getMaxLength(),
+            batch_size=self.getBatchSize(),
+            learning_rate=self.getLearningRate(),
+            head_learning_rate=self.getHeadLearningRate(),
+            num_train_epochs=self.getNumTrainEpochs(),
+            seed=self.getSeed(),
+            training_args=self.getTrainingArgs(),
+        )
+        return fine_tune(train, validation, settings, output, work, _active_run_logger())
+
+
+class TransformerClassificationModel(Model, _Stage):
+    """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
+
+    Attributes:
+        labels: the labels' names, in the order of the vectors.
+        summary: what happened in training (`training.TrainingResult` as a dict); empty for a model that was not trained here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key = ""
+        self.labels: list[str] = []
+        self.summary: dict[str, Any] = {}
+
+    @property
+    def numClasses(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    def copy(self, extra: Any = None) -> "TransformerClassificationModel":
+        """A copy with extra Params; the same uid, the same files."""
+        that = copy.copy(self)
+        return Model.copy(that, extra)
+
+    def predict(self, texts: Sequence[str | tuple[str, str] | None]) -> "pd.DataFrame":
+        """Score a list on this machine, without Spark, through the engine that `transform` uses.
+
+        Args:
+            texts: texts, or (text, pair) tuples with `textPairCol`. None and empty texts are handled as `handleInvalid` says.
+
+        Returns:
+            The columns of `transform`, under their names; vectors as arrays. A row a text.
+        """
+        import pandas as pd
+
+        from sparknlp_tx.scoring import engine_for, score_frame
+
+        scoring = self._scoring(ModelLocation(str(self._directory()), None, self._key))
+        frame = pd.DataFrame([text if isinstance(text, tuple) else (text,) for text in texts])
+        engine = engine_for(scoring, scoring.device)
+        return score_frame(frame, engine, scoring).rename(columns=self._output_columns())
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        """Add the columns of scores; starts no job.
+
+        Raises:
+            InputError: a column is missing, of another type, or there already; thresholds that do not fit the labels.
+        """
+        from sparknlp_tx.scoring import score_batches
+
+        self._check_texts(dataset.schema)
+        outputs = self._output_columns()
+        for name in outputs.values():
+            if name in dataset.columns:
+                raise InputError(
+                    f"no column {name!r} yet", "one in the DataFrame", "Drop or rename it, or name the output column otherwise."
+                )
+        location = distribute(dataset.sparkSession, str(self._directory()), self._key)
+        scoring = self._scoring(location)
+        texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
+        if self.getHandleInvalid() == "skip":
+            dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
+        # Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
+        udf = F.pandas_udf(score_batches(scoring), scoring.return_type()).asNondeterministic()
+        struct = f"__{self.uid}"
+        scored = dataset.withColumn(struct, udf(F.struct(*(F.col(f"`{name}`") for name in texts))))
+        for field, name in outputs.items():
+            value = F.col(f"`{struct}`.{field}")
+            if field in ("rawPrediction", "probability"):
+                value = F.when(value.isNotNull(), array_to_vector(value))
+            scored = scored.withColumn(name, value)
+        return scored.drop(struct)
+
+    def _output_columns(self) -> dict[str, str]:
+        """Fields of the score by the names of their columns, without those whose name is empty."""
+        params = {name: name + "Col" for name in ("rawPrediction", "probability", "prediction", "predictedLabel")}
+        return {field: self._column(param) for field, param in params.items() if self._column(param)}
+
+    def _scoring(self, location: ModelLocation) -> Any:
+        from sparknlp_tx.scoring import Scoring
+
+        thresholds = tuple(self.getThresholds()) if self.isDefined("thresholds") else None
+        decision = Decision(tuple(self.labels), self.getThreshold(), thresholds)
+        decision.check()
+        return Scoring(
+            location=location,
+            decision=decision,
+            fields=tuple(self._output_columns()),
+            device=self.getDevice(),
+            precision=self.getPrecision(),
+            max_length=self.getMaxLength(),
+            tokens_per_batch=self.getTokensPerBatch(),
+            handle_invalid=self.getHandleInvalid(),
+        )
+
+    def _directory(self) -> Path:
+        if self._model_dir is None:
+            raise InputError("a fitted model", "one without files", "Fit a TransformerClassifier, or load a saved model.")
+        return self._model_dir
+
+    def _adopt(self, directory: Path, key: str, summary: dict[str, Any]) -> None:
+        self._model_dir, self._key, self.summary = directory, key, summary
+        self.labels = read_config(directory).labels
+
+    def _saved_state(self) -> dict[str, Any]:
+        self._directory()
+        return {"contentKey": self._key, "summary": self.summary}
+
+    def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
+        self._adopt(check_model_files(folder), own["contentKey"], own["summary"])
+
+
+def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:
+    """Logs to the active MLflow run, where this process has one."""
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is None or mlflow.active_run() is None:
+        return None
+    from sparknlp_tx.tracking import log_training_metrics
+
+    return log_training_metrics

@@ -1,0 +1,97 @@
+"""From logits to what people ask for: probabilities, predictions, label names. The one place for it; needs numpy alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sparknlp_tx.errors import InputError
+
+
+class ModelConfig(NamedTuple):
+    """What a model's `config.json` says of its task."""
+
+    labels: list[str]
+    problem_type: str
+
+
+def read_config(path: str | Path) -> ModelConfig:
+    """The labels, in the order of the logits, and the problem type of a Hugging Face directory."""
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        raise InputError("a Hugging Face directory with a config.json", f"none in {path}", "Give the folder of a saved model.")
+    config = json.loads(file.read_text())
+    names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # Hugging Face leaves its default out
+    labels = [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    return ModelConfig(labels, config.get("problem_type") or "single_label_classification")
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of mutually exclusive labels: float64 [n, num_labels]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How logits become predictions, as in `pyspark.ml.classification.LogisticRegression`.
+
+    Args:
+        labels: the labels' names, in the order of the logits.
+        threshold: two labels only: label 1 is predicted where its probability is greater.
+        thresholds: one a label: the label with the largest probability / threshold is predicted. Wins over `threshold`.
+    """
+
+    labels: Sequence[str]
+    threshold: float = 0.5
+    thresholds: Sequence[float] | None = None
+
+    def check(self) -> None:
+        """Raise InputError where the thresholds do not fit the labels."""
+        if self.thresholds is None:
+            return
+        if len(self.thresholds) != len(self.labels):
+            raise InputError(
+                f"thresholds with one value for each of the {len(self.labels)} labels",
+                f"{len(self.thresholds)} values",
+                "Give one a label, in the order of model.labels.",
+            )
+        if min(self.thresholds) < 0 or sum(value == 0 for value in self.thresholds) > 1:
+            raise InputError("thresholds of 0 or more, at most one of them 0", str(list(self.thresholds)), "Change them.")
+
+    def predict(self, probabilities: np.ndarray) -> np.ndarray:
+        """The index of the predicted label: float64 [n]; NaN where the probabilities are NaN."""
+        if self.thresholds is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                scaled = probabilities / np.asarray(self.thresholds, np.float64)
+            predictions = np.nan_to_num(scaled, nan=0.0, posinf=np.inf).argmax(axis=1).astype(np.float64)
+        elif len(self.labels) == 2:
+            predictions = (probabilities[:, 1] > self.threshold).astype(np.float64)
+        else:
+            predictions = probabilities.argmax(axis=1).astype(np.float64)
+        predictions[np.isnan(probabilities[:, 0])] = np.nan
+        return predictions
+
+    def columns(self, logits: np.ndarray) -> dict[str, list]:
+        """All that `transform` gives, by the names of Spark ML's columns, as lists; None for the rows of NaN.
+
+        `rawPrediction` and `probability` hold float64 arrays [num_labels], `prediction` floats, `predictedLabel` names.
+        """
+        probabilities = softmax(logits)
+        predictions = self.predict(probabilities)
+        missing = np.isnan(predictions)
+        raw = logits.astype(np.float64)
+        columns = {
+            "rawPrediction": list(raw),
+            "probability": list(probabilities),
+            "prediction": predictions.tolist(),
+            "predictedLabel": [None if none else self.labels[int(p)] for p, none in zip(predictions, missing, strict=True)],
+        }
+        for row in np.flatnonzero(missing):
+            for name in ("rawPrediction", "probability", "prediction"):
+                columns[name][row] = None
+        return columns

@@ -1,0 +1,75 @@
+"""How a model directory reaches the executors: by a path that every node reads, or as an artifact of the session."""
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Paths that a platform mounts on every node.
+SHARED_ROOTS = ("/Volumes/", "/dbfs/", "/Workspace/")
+
+
+@dataclass(frozen=True)
+class ModelLocation:
+    """Where an executor finds a model directory.
+
+    Args:
+        path: the directory as the driver sees it.
+        artifact: name of the session artifact that carries it; None where every node reads the path.
+        key: hash of the content; engines are kept by it, never by path.
+    """
+
+    path: str
+    artifact: str | None
+    key: str
+
+    def resolve(self) -> Path:
+        """The directory, as seen from this process."""
+        if self.artifact is None:
+            return Path(self.path)
+        from pyspark import SparkFiles
+
+        return Path(SparkFiles.get(self.artifact))
+
+
+def content_key(directory: str | Path) -> str:
+    """A hash of the files of a directory: names and contents."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(directory).rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation:
+    """Make a model directory known to the executors of a session; starts no job.
+
+    In local mode, and on a path that a platform mounts everywhere, the path itself serves. Otherwise the directory travels as
+    an archive, a session artifact: Spark takes it once for a session, and each executor unpacks it once.
+    """
+    master = spark.conf.get("spark.master", "") or ""
+    local = master == "local" or master.startswith("local[")
+    if (local and not _is_connect(spark)) or directory.startswith(SHARED_ROOTS):
+        return ModelLocation(directory, None, key)
+    name = f"sparknlp_tx-{key[:16]}.tar"
+    if name not in _distributed.setdefault(spark, set()):
+        with tempfile.TemporaryDirectory() as folder:
+            archive = shutil.make_archive(str(Path(folder, name.removesuffix(".tar"))), "tar", directory)
+            spark.addArtifacts(archive, archive=True)
+        _distributed[spark].add(name)
+    return ModelLocation(directory, name, key)
+
+
+_distributed: WeakKeyDictionary["SparkSession", set[str]] = WeakKeyDictionary()
+
+
+def _is_connect(spark: "SparkSession") -> bool:
+    return type(spark).__module__.startswith("pyspark.sql.connect")

@@ -1,0 +1,25 @@
+"""The errors of this library: always what was expected, what was found, what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Input that cannot be worked with, found before any work has started.
+
+    The message has three parts: what was expected, what was found, what to do.
+    """
+
+    def __init__(self, expected: str, found: str, remedy: str):
+        super().__init__(f"Expected {expected}; found {found}. {remedy}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A remedy that offers the nearest of `names`, or lists them where none is near."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close:  # "Text" or "TEXT" for "text"
+        close = [other for other in names if other.lower() == name.lower()]
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"There are: {', '.join(names) if names else 'none'}."

@@ -1,0 +1,167 @@
+"""Every Param once, shared by the estimator and the model it fits. Imports neither torch nor transformers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import (
+    HasLabelCol,
+    HasPredictionCol,
+    HasProbabilityCol,
+    HasRawPredictionCol,
+    HasSeed,
+    HasThresholds,
+    HasValidationIndicatorCol,
+    HasWeightCol,
+)
+
+AUTO = "auto"
+MAX_HEAD_LEARNING_RATE = 5e-3
+
+
+def _checked(convert: Callable[[Any], Any], holds: Callable[[Any], bool], expected: str) -> Callable[[Any], Any]:
+    """A type converter that also checks the value; pyspark puts the Param's name before a TypeError's message."""
+
+    def converter(value: Any) -> Any:
+        try:
+            value = convert(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"Expected {expected}; found {value!r} ({type(value).__name__}).") from None
+        if not holds(value):
+            raise TypeError(f"Expected {expected}; found {value!r}.")
+        return value
+
+    return converter
+
+
+def _one_of(*names: str) -> Callable[[Any], Any]:
+    return _checked(TypeConverters.toString, lambda value: value in names, "one of " + ", ".join(names))
+
+
+def _to_map(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise TypeError
+    return value
+
+
+_positive_int = _checked(TypeConverters.toInt, lambda value: value > 0, "an integer above 0")
+_positive_float = _checked(TypeConverters.toFloat, lambda value: value > 0, "a number above 0")
+_fraction = _checked(TypeConverters.toFloat, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+_tokens = _checked(
+    lambda value: value if value == AUTO else TypeConverters.toInt(value),
+    lambda value: value == AUTO or value > 0,
+    "'auto' or an integer above 0",
+)
+
+
+def _param(name: str, doc: str, convert: Callable[[Any], Any] = TypeConverters.toString) -> Any:
+    return Param(Params._dummy(), name, doc, typeConverter=convert)
+
+
+class TransformerClassifierParams(
+    HasLabelCol,
+    HasPredictionCol,
+    HasProbabilityCol,
+    HasRawPredictionCol,
+    HasThresholds,
+    HasWeightCol,
+    HasValidationIndicatorCol,
+    HasSeed,
+):
+    """The Params of `TransformerClassifier` and `TransformerClassificationModel`, with a getter and a setter for each."""
+
+    checkpoint = _param("checkpoint", "the model to start from: a name on the Hugging Face hub or a directory")
+    textCol = _param("textCol", "column of the texts")
+    textPairCol = _param("textPairCol", "column of the second texts, for sentence pairs")
+    predictedLabelCol = _param("predictedLabelCol", "column of the predicted label's own name; empty for none")
+    problemType = _param(
+        "problemType",
+        "kind of task, as Hugging Face names it: auto or single_label_classification",
+        _one_of(AUTO, "single_label_classification"),
+    )
+    threshold = _param(
+        "threshold",
+        "two labels only: label 1 is predicted where its probability is greater than this, from 0 to 1",
+        _fraction,
+    )
+    maxLength = _param("maxLength", "longest sequence in tokens; what is longer is cut", _positive_int)
+    batchSize = _param("batchSize", "rows in a training batch", _positive_int)
+    learningRate = _param("learningRate", "peak learning rate of the encoder", _positive_float)
+    headLearningRate = _param(
+        "headLearningRate",
+        "peak learning rate of all above the encoder's layers (pooler, classifier); "
+        "default: 100 times learningRate, at most 5e-3",
+        _positive_float,
+    )
+    numTrainEpochs = _param("numTrainEpochs", "passes over the training rows", _positive_float)
+    trainingArgs = _param(
+        "trainingArgs",
+        "any other field of transformers.TrainingArguments, as a map of JSON values",
+        _checked(_to_map, lambda value: True, "a map of names to JSON values"),
+    )
+    precision = _param(
+        "precision",
+        "arithmetic of scoring: auto, float32, bfloat16 or float16",
+        _one_of(AUTO, "float32", "bfloat16", "float16"),
+    )
+    tokensPerBatch = _param("tokensPerBatch", "tokens, padding included, in a scoring batch: auto or a number", _tokens)
+    device = _param("device", "where executors score: auto, cpu, cuda or cuda:N")
+    handleInvalid = _param(
+        "handleInvalid",
+        "null and empty texts: keep (scores are null), skip (rows are left out) or error",
+        _one_of("keep", "skip", "error"),
+    )
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._setDefault(
+            checkpoint="distilbert-base-uncased",
+            textCol="text",
+            labelCol="label",
+            predictionCol="prediction",
+            probabilityCol="probability",
+            rawPredictionCol="rawPrediction",
+            predictedLabelCol="predictedLabel",
+            problemType=AUTO,
+            threshold=0.5,
+            maxLength=256,
+            batchSize=32,
+            learningRate=5e-5,
+            numTrainEpochs=3.0,
+            seed=42,
+            trainingArgs={},
+            precision=AUTO,
+            tokensPerBatch=AUTO,
+            device=AUTO,
+            handleInvalid="keep",
+        )
+
+    def getHeadLearningRate(self) -> float:
+        """The value of headLearningRate; where it is not set, 100 times learningRate, at most 5e-3 (never less than it)."""
+        if self.isDefined("headLearningRate"):
+            return self.getOrDefault("headLearningRate")
+        rate = self.getOrDefault("learningRate")
+        return max(rate, min(100 * rate, MAX_HEAD_LEARNING_RATE))
+
+    def _column(self, name: str) -> str | None:
+        """The column that a Param names; None where the Param is unset or empty."""
+        return (self.getOrDefault(name) if self.isDefined(name) else None) or None
+
+
+def _accessors(name: str) -> tuple[Callable, Callable]:
+    def getter(self: Params) -> Any:
+        return self.getOrDefault(name)
+
+    def setter(self: Params, value: Any) -> Any:
+        return self._set(**{name: value})
+
+    getter.__doc__, setter.__doc__ = f"The value of {name} or its default.", f"Set {name}; returns self."
+    return getter, setter
+
+
+for _name in [key for key in dir(TransformerClassifierParams) if isinstance(getattr(TransformerClassifierParams, key), Param)]:
+    for _prefix, _accessor in zip(("get", "set"), _accessors(_name), strict=True):
+        _method = _prefix + _name[0].upper() + _name[1:]
+        if not hasattr(TransformerClassifierParams, _method):
+            _accessor.__name__ = _method
+            setattr(TransformerClassifierParams, _method, _accessor)

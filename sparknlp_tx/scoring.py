@@ -1,0 +1,129 @@
+"""All that runs inside an executor: the pandas UDF, where its model lies, which device it uses, the engines it keeps."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sparknlp_tx.decisions import Decision
+from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.engine import InferenceEngine
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.tokenization import Text
+
+FIELD_TYPES = {
+    "rawPrediction": "array<double>",
+    "probability": "array<double>",
+    "prediction": "double",
+    "predictedLabel": "string",
+}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What an executor needs to know to score: small, without a session or a model in it."""
+
+    location: ModelLocation
+    decision: Decision
+    fields: tuple[str, ...]
+    device: str
+    precision: str
+    max_length: int
+    tokens_per_batch: int | str
+    handle_invalid: str
+
+    def return_type(self) -> str:
+        """The struct that the UDF returns, as a DDL string."""
+        return ", ".join(f"{name} {FIELD_TYPES[name]}" for name in self.fields)
+
+
+def score_batches(scoring: Scoring) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """The function of a scalar-iterator pandas UDF: structs of a text, or of a text and its pair, to structs of columns."""
+
+    def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        engine = task_engine(scoring)
+        yield from score_frames(batches, engine, scoring)
+
+    return score
+
+
+def score_frames(frames: Iterable[pd.DataFrame], engine: InferenceEngine, scoring: Scoring) -> Iterator[pd.DataFrame]:
+    """Frames of texts to frames of scores: the same rows in the same order, cut otherwise."""
+    for logits in engine.iter_logits(texts_of(frame, scoring.handle_invalid) for frame in frames):
+        columns = scoring.decision.columns(logits)
+        yield pd.DataFrame({name: columns[name] for name in scoring.fields})
+
+
+def score_frame(frame: pd.DataFrame, engine: InferenceEngine, scoring: Scoring) -> pd.DataFrame:
+    """A frame of texts to a frame of scores; with `handle_invalid` `skip`, without the rows of invalid texts."""
+    scores = pd.concat(
+        [*score_frames([frame], engine, scoring)] or [pd.DataFrame(columns=list(scoring.fields))], ignore_index=True
+    )
+    if scoring.handle_invalid == "skip":
+        valid = [text is not None for text in texts_of(frame, scoring.handle_invalid)]
+        scores = scores[valid].reset_index(drop=True)
+    return scores
+
+
+def texts_of(frame: pd.DataFrame, handle_invalid: str) -> list[Text | None]:
+    """The texts of a frame with one column, the (text, pair) tuples of one with two; None for what is null or empty.
+
+    Raises:
+        InputError: an invalid text, where `handle_invalid` is `error`.
+    """
+    columns = [frame.iloc[:, position].tolist() for position in range(frame.shape[1])]
+    texts = [row if all(isinstance(text, str) and text for text in row) else None for row in zip(*columns, strict=True)]
+    if handle_invalid == "error" and None in texts:
+        raise InputError(
+            "no null and no empty text, as handleInvalid='error' says",
+            f"{texts.count(None)} of them among {len(texts)} rows",
+            "Filter them out, or set handleInvalid to 'keep' or 'skip'.",
+        )
+    return texts if len(columns) > 1 else [row and row[0] for row in texts]
+
+
+_engines: dict[tuple, InferenceEngine] = {}
+
+
+def engine_for(scoring: Scoring, device: str) -> InferenceEngine:
+    """The engine for a model, loaded once in this process."""
+    key = (scoring.location.key, device, scoring.precision, scoring.max_length, scoring.tokens_per_batch)
+    if key not in _engines:
+        _engines[key] = InferenceEngine.from_pretrained(scoring.location.resolve(), *key[1:])
+    return _engines[key]
+
+
+def task_engine(scoring: Scoring) -> InferenceEngine:
+    """The engine for a Spark task: on the device that the task owns, with the threads of its cores."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    cores = context.cpus() if context else None
+    if cores:
+        os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
+    device = task_device(scoring.device, context)
+    engine = engine_for(scoring, device)
+    if cores and device == "cpu":
+        import torch
+
+        torch.set_num_threads(cores)
+    return engine
+
+
+def task_device(device: str, context: Any) -> str:
+    """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
+    if device != "auto":
+        return device
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not gpus:
+        return "cpu"
+    if context is not None and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        granted = context.resources().get("gpu")
+        if granted:
+            return f"cuda:{granted.addresses[0]}"
+        return f"cuda:{context.partitionId() % gpus}"
+    return "cuda:0"

@@ -1,0 +1,90 @@
+"""Texts to token ids: the same for training and for scoring, with the `tokenizers` library alone.
+
+A model directory says all that is needed: `tokenizer.json` holds the tokenizer itself, `tokenizer_config.json` the inputs that
+the model takes, its maximum length and its padding. `training.py` writes both.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from sparknlp_tx.errors import InputError
+
+Text = str | tuple[str, str]  # a text, or a pair of texts
+
+_UNLIMITED = 1_000_000  # Hugging Face writes 1e30 where a tokenizer knows no maximum length
+
+
+class Tokens(NamedTuple):
+    """Token ids of texts: lists of different lengths, not padded."""
+
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]]
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text: int64 [n]."""
+        return np.fromiter(map(len, self.input_ids), np.int64, len(self.input_ids))
+
+
+class TextEncoder:
+    """Turns texts into token ids and pads them, as the model's Hugging Face tokenizer does.
+
+    Args:
+        path: a Hugging Face directory with `tokenizer.json` and `tokenizer_config.json`.
+        max_length: longest sequence in tokens; never more than the tokenizer's own `model_max_length`; default that.
+    """
+
+    def __init__(self, path: str | Path, max_length: int | None = None):
+        path = Path(path)
+        config = json.loads((path / "tokenizer_config.json").read_text())
+        self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self.input_names: list[str] = config.get("model_input_names", ["input_ids", "attention_mask"])
+        self._padding_side = config.get("padding_side", "right")
+        self._pad_ids = {
+            "input_ids": self._pad_token_id(path, config),
+            "token_type_ids": config.get("pad_token_type_id", 0),
+            "attention_mask": 0,
+        }
+        own_limit = config.get("model_max_length") or _UNLIMITED
+        self.max_length = int(min(max_length or _UNLIMITED, own_limit))
+        if self.max_length < _UNLIMITED:
+            self._tokenizer.enable_truncation(self.max_length, direction=config.get("truncation_side", "right"))
+        else:
+            self._tokenizer.no_truncation()
+
+    def _pad_token_id(self, path: Path, config: dict) -> int:
+        pad_token = config.get("pad_token")
+        pad_token = pad_token["content"] if isinstance(pad_token, dict) else pad_token
+        pad_token_id = self._tokenizer.token_to_id(pad_token) if pad_token else None
+        if pad_token_id is None:
+            raise InputError("a tokenizer with a padding token", f"pad_token {pad_token!r} in {path}", "Set one and save it.")
+        return pad_token_id
+
+    def encode(self, texts: Sequence[Text]) -> Tokens:
+        """The token ids of texts or pairs, special tokens included, each cut to the maximum length."""
+        encodings = self._tokenizer.encode_batch_fast(texts)
+        return Tokens([e.ids for e in encodings], [e.type_ids for e in encodings])
+
+    def pad(self, tokens: Tokens, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """The model's inputs for some rows, padded to the longest of them: name -> int64 [len(rows), longest]."""
+        columns = {"input_ids": [tokens.input_ids[row] for row in rows]}
+        if "token_type_ids" in self.input_names:
+            columns["token_type_ids"] = [tokens.token_type_ids[row] for row in rows]
+        if "attention_mask" in self.input_names:
+            columns["attention_mask"] = [[1] * len(ids) for ids in columns["input_ids"]]
+        longest = max(map(len, columns["input_ids"]))
+        padded = {}
+        for name, lists in columns.items():
+            matrix = np.full((len(lists), longest), self._pad_ids[name], np.int64)
+            for row, values in zip(matrix, lists, strict=True):
+                if self._padding_side == "right":
+                    row[: len(values)] = values
+                else:
+                    row[longest - len(values) :] = values
+            padded[name] = matrix
+        return padded
