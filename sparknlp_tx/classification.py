@@ -1,6 +1,5 @@
 """TransformerClassifier and the model it fits. Loads no torch and no transformers until it trains or scores."""
 
-import copy
 import dataclasses
 import logging
 import sys
@@ -16,16 +15,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from sparknlp_tx.decisions import Decision, read_config
-from sparknlp_tx.distribution import ModelLocation, content_key, distribute
+from sparknlp_tx.artifact import check_model_files, content_key, temporary_directory
+from sparknlp_tx.decisions import read_config
+from sparknlp_tx.distribution import ModelLocation, distribute
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.params import TransformerClassifierParams
-from sparknlp_tx.persistence import StageReader, StageWriter, check_model_files, temporary_directory
+from sparknlp_tx.persistence import StageReader, StageWriter
 from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sparknlp_tx.scoring import Scoring
     from sparknlp_tx.training import TrainingResult
 
 log = logging.getLogger(__name__)
@@ -99,8 +100,8 @@ class TransformerClassifier(Estimator, _Stage):
     Example:
         >>> model = TransformerClassifier(checkpoint="distilbert-base-uncased", textCol="text", labelCol="label").fit(train)
 
-    Every Param can be given by keyword; `explainParams()` tells them all, with their defaults. `trainingArgs` takes any other field
-    of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged to it while it trains.
+    Every Param can be given by keyword; `explainParams()` tells them all, with their defaults. `trainingArgs` takes any other
+    field of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged while it trains.
     """
 
     def __init__(self, **params: Any):
@@ -113,7 +114,7 @@ class TransformerClassifier(Estimator, _Stage):
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
-        columns = self._check(dataset.schema)
+        columns = self.check(dataset)
         labels = learn_labels(dataset, columns)
         self._report_invalid(labels)
         output = temporary_directory("model")
@@ -125,11 +126,16 @@ class TransformerClassifier(Estimator, _Stage):
         model._adopt(output, content_key(output), dataclasses.asdict(result))
         return model
 
-    def _check(self, schema: StructType) -> TrainingColumns:
-        """All that can be checked before a Spark job."""
+    def check(self, dataset: DataFrame) -> TrainingColumns:
+        """Check all that can be checked without a Spark job: columns, training arguments, checkpoint; returns the columns.
+
+        Raises:
+            InputError: `fit` would refuse.
+        """
         from sparknlp_tx.trainer import check_training_args
         from sparknlp_tx.training import check_checkpoint
 
+        schema = dataset.schema
         self._check_texts(schema)
         self._check_column(schema, "labelCol", LABEL_TYPES)
         self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
@@ -185,11 +191,6 @@ class TransformerClassificationModel(Model, _Stage):
         """How many labels there are."""
         return len(self.labels)
 
-    def copy(self, extra: Any = None) -> "TransformerClassificationModel":
-        """A copy with extra Params; the same uid, the same files."""
-        that = copy.copy(self)
-        return Model.copy(that, extra)
-
     def predict(self, texts: Sequence[str | tuple[str, str] | None]) -> "pd.DataFrame":
         """Score a list on this machine, without Spark, through the engine that `transform` uses.
 
@@ -201,12 +202,16 @@ class TransformerClassificationModel(Model, _Stage):
         """
         import pandas as pd
 
-        from sparknlp_tx.scoring import engine_for, score_frame
+        from sparknlp_tx.scoring import score_frame
 
-        scoring = self._scoring(ModelLocation(str(self._directory()), None, self._key))
-        frame = pd.DataFrame([text if isinstance(text, tuple) else (text,) for text in texts])
-        engine = engine_for(scoring, scoring.device)
-        return score_frame(frame, engine, scoring).rename(columns=self._output_columns())
+        scoring = self._scoring(ModelLocation(str(self.directory), None, self._key))
+        width = len(scoring.text_columns)
+        rows = [text if isinstance(text, tuple) else (text,) + (None,) * (width - 1) * (text is None) for text in texts]
+        for row in rows:
+            if len(row) != width:
+                expected = "texts" if width == 1 else "(text, pair) tuples, as textPairCol is set"
+                raise InputError(expected, repr(row if len(row) > 1 else row[0])[:80], "Change the list, or textPairCol.")
+        return score_frame(pd.DataFrame(rows, columns=list(scoring.text_columns), dtype=object), scoring)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Add the columns of scores; starts no job.
@@ -217,14 +222,12 @@ class TransformerClassificationModel(Model, _Stage):
         from sparknlp_tx.scoring import score_batches
 
         self._check_texts(dataset.schema)
-        outputs = self._output_columns()
-        for name in outputs.values():
+        scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._key))
+        for name in scoring.columns.values():
             if name in dataset.columns:
                 raise InputError(
                     f"no column {name!r} yet", "one in the DataFrame", "Drop or rename it, or name the output column otherwise."
                 )
-        location = distribute(dataset.sparkSession, str(self._directory()), self._key)
-        scoring = self._scoring(location)
         texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
         if self.getHandleInvalid() == "skip":
             dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
@@ -232,36 +235,26 @@ class TransformerClassificationModel(Model, _Stage):
         udf = F.pandas_udf(score_batches(scoring), scoring.return_type()).asNondeterministic()
         struct = f"__{self.uid}"
         scored = dataset.withColumn(struct, udf(F.struct(*(F.col(f"`{name}`") for name in texts))))
-        for field, name in outputs.items():
+        for field, name in scoring.columns.items():
             value = F.col(f"`{struct}`.{field}")
             if field in ("rawPrediction", "probability"):
                 value = F.when(value.isNotNull(), array_to_vector(value))
             scored = scored.withColumn(name, value)
         return scored.drop(struct)
 
-    def _output_columns(self) -> dict[str, str]:
-        """Fields of the score by the names of their columns, without those whose name is empty."""
-        params = {name: name + "Col" for name in ("rawPrediction", "probability", "prediction", "predictedLabel")}
-        return {field: self._column(param) for field, param in params.items() if self._column(param)}
-
-    def _scoring(self, location: ModelLocation) -> Any:
+    def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
-        thresholds = tuple(self.getThresholds()) if self.isDefined("thresholds") else None
-        decision = Decision(tuple(self.labels), self.getThreshold(), thresholds)
-        decision.check()
-        return Scoring(
-            location=location,
-            decision=decision,
-            fields=tuple(self._output_columns()),
-            device=self.getDevice(),
-            precision=self.getPrecision(),
-            max_length=self.getMaxLength(),
-            tokens_per_batch=self.getTokensPerBatch(),
-            handle_invalid=self.getHandleInvalid(),
-        )
+        if self.isSet("threshold") and self.isSet("thresholds"):
+            raise InputError("threshold or thresholds", "both", "Clear one of them.")
+        if self.isSet("threshold") and self.numClasses != 2:
+            raise InputError("two labels for threshold", f"{self.numClasses} labels", "Set thresholds, one a label.")
+        values = {param.name: value for param, value in self.extractParamMap().items()}
+        return Scoring.from_params(values, self.labels, location)
 
-    def _directory(self) -> Path:
+    @property
+    def directory(self) -> Path:
+        """The Hugging Face directory of the model, on this machine."""
         if self._model_dir is None:
             raise InputError("a fitted model", "one without files", "Fit a TransformerClassifier, or load a saved model.")
         return self._model_dir
@@ -271,7 +264,7 @@ class TransformerClassificationModel(Model, _Stage):
         self.labels = read_config(directory).labels
 
     def _saved_state(self) -> dict[str, Any]:
-        self._directory()
+        self.directory  # noqa: B018  raises where there is none
         return {"contentKey": self._key, "summary": self.summary}
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:

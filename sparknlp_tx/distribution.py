@@ -1,6 +1,5 @@
 """How a model directory reaches the executors: by a path that every node reads, or as an artifact of the session."""
 
-import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -36,17 +35,6 @@ class ModelLocation:
         from pyspark import SparkFiles
 
         return Path(SparkFiles.get(self.artifact))
-
-
-def content_key(directory: str | Path) -> str:
-    """A hash of the files of a directory: names and contents."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in Path(directory).rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation:

@@ -1,7 +1,7 @@
 """All that runs inside an executor: the pandas UDF, where its model lies, which device it uses, the engines it keeps."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,20 +23,51 @@ FIELD_TYPES = {
 
 @dataclass(frozen=True)
 class Scoring:
-    """What an executor needs to know to score: small, without a session or a model in it."""
+    """What an executor needs to know to score: small, without a session or a model in it.
+
+    Args:
+        location: where the model lies.
+        decision: how logits become predictions.
+        columns: the fields to give (the keys of FIELD_TYPES) by the names of their columns.
+        text_columns: names of the text column and, for pairs, of the second one.
+        device, precision, max_length, tokens_per_batch, handle_invalid: as the Params of these names.
+    """
 
     location: ModelLocation
     decision: Decision
-    fields: tuple[str, ...]
+    columns: dict[str, str]
+    text_columns: tuple[str, ...]
     device: str
     precision: str
     max_length: int
     tokens_per_batch: int | str
     handle_invalid: str
 
+    @classmethod
+    def from_params(cls, values: dict[str, Any], labels: Sequence[str], location: ModelLocation) -> "Scoring":
+        """From a model's Params by name, defaults included.
+
+        Raises:
+            InputError: thresholds that do not fit the labels.
+        """
+        thresholds = values.get("thresholds")
+        decision = Decision(tuple(labels), values["threshold"], tuple(thresholds) if thresholds else None)
+        decision.check()
+        return cls(
+            location=location,
+            decision=decision,
+            columns={field: values[field + "Col"] for field in FIELD_TYPES if values.get(field + "Col")},
+            text_columns=tuple(values[name] for name in ("textCol", "textPairCol") if values.get(name)),
+            device=values["device"],
+            precision=values["precision"],
+            max_length=values["maxLength"],
+            tokens_per_batch=values["tokensPerBatch"],
+            handle_invalid=values["handleInvalid"],
+        )
+
     def return_type(self) -> str:
         """The struct that the UDF returns, as a DDL string."""
-        return ", ".join(f"{name} {FIELD_TYPES[name]}" for name in self.fields)
+        return ", ".join(f"{field} {FIELD_TYPES[field]}" for field in self.columns)
 
 
 def score_batches(scoring: Scoring) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
@@ -53,17 +84,20 @@ def score_frames(frames: Iterable[pd.DataFrame], engine: InferenceEngine, scorin
     """Frames of texts to frames of scores: the same rows in the same order, cut otherwise."""
     for logits in engine.iter_logits(texts_of(frame, scoring.handle_invalid) for frame in frames):
         columns = scoring.decision.columns(logits)
-        yield pd.DataFrame({name: columns[name] for name in scoring.fields})
+        yield pd.DataFrame({field: columns[field] for field in scoring.columns})
 
 
-def score_frame(frame: pd.DataFrame, engine: InferenceEngine, scoring: Scoring) -> pd.DataFrame:
-    """A frame of texts to a frame of scores; with `handle_invalid` `skip`, without the rows of invalid texts."""
-    scores = pd.concat(
-        [*score_frames([frame], engine, scoring)] or [pd.DataFrame(columns=list(scoring.fields))], ignore_index=True
-    )
+def score_frame(frame: pd.DataFrame, scoring: Scoring) -> pd.DataFrame:
+    """Score a frame in this process, without Spark: its text columns in, the columns of `transform` out, a row a row.
+
+    With `handle_invalid` `skip` the rows of invalid texts are left out, as there; the index says which are there.
+    """
+    engine = engine_for(scoring, scoring.device)
+    texts = frame[list(scoring.text_columns)]
+    scored = list(score_frames([texts], engine, scoring)) or [pd.DataFrame(columns=list(scoring.columns))]
+    scores = pd.concat(scored).set_axis(frame.index).rename(columns=scoring.columns)
     if scoring.handle_invalid == "skip":
-        valid = [text is not None for text in texts_of(frame, scoring.handle_invalid)]
-        scores = scores[valid].reset_index(drop=True)
+        scores = scores[[text is not None for text in texts_of(texts, scoring.handle_invalid)]]
     return scores
 
 

@@ -27,7 +27,7 @@ PARAM_FIELDS = {
 
 def check_training_args(training_args: dict[str, Any]) -> None:
     """Raise InputError on a field that does not exist or that a Param sets."""
-    fields = [f.name for f in dataclasses.fields(TrainingArguments) if f.init]
+    fields = training_argument_names()
     for name in training_args:
         if name in PARAM_FIELDS:
             raise InputError(
@@ -37,6 +37,11 @@ def check_training_args(training_args: dict[str, Any]) -> None:
             )
         if name not in fields:
             raise InputError("fields of transformers.TrainingArguments", repr(name), nearest(name, fields))
+
+
+def training_argument_names() -> list[str]:
+    """The fields of transformers.TrainingArguments."""
+    return [field.name for field in dataclasses.fields(TrainingArguments) if field.init]
 
 
 def trainer_arguments(settings: "TrainingSettings", output_dir: Path, validated: bool) -> Any:

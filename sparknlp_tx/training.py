@@ -136,15 +136,20 @@ def fine_tune(
     )
 
 
-def save_tokenizer(checkpoint: str, max_length: int, output_dir: str | Path) -> TextEncoder:
-    """Write the checkpoint's tokenizer with all that `TextEncoder` needs; returns the encoder that reads it back."""
+def save_tokenizer(checkpoint: str, max_length: int | None, output_dir: str | Path) -> TextEncoder:
+    """Write the checkpoint's tokenizer with all that `TextEncoder` needs; returns the encoder that reads it back.
+
+    Args:
+        max_length: where texts are to be cut; None cuts nowhere.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    limit = min(tokenizer.model_max_length, getattr(AutoConfig.from_pretrained(checkpoint), "max_position_embeddings", 10**9))
-    if max_length > limit:
+    positions = getattr(AutoConfig.from_pretrained(checkpoint), "max_position_embeddings", None) or 0
+    limit = min(tokenizer.model_max_length, positions // 8 * 8 if positions > 0 else 10**9)  # RoBERTa's 514 serve 512 tokens
+    if max_length and max_length > limit:
         log.warning("maxLength %d is more than the %d tokens that %s takes: %d is used", max_length, limit, checkpoint, limit)
-    tokenizer.model_max_length = min(max_length, limit)
+    tokenizer.model_max_length = min(max_length, limit) if max_length else 10**9
     tokenizer.save_pretrained(output_dir)
     if not Path(output_dir, "tokenizer.json").is_file():
         raise InputError(

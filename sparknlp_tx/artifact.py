@@ -1,0 +1,131 @@
+"""The saved directory: one artifact that Spark, MLflow and plain Hugging Face read. Whole or not there at all. Knows no Spark.
+
+PATH/metadata/part-00000     Spark ML's metadata: class, uid, Params; ours beside them under "sparknlpTx"
+PATH/model/                  what `save_pretrained` writes: config.json, model.safetensors, tokenizer.json, ...
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from sparknlp_tx.errors import InputError
+
+FORMAT_VERSION = 1
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def local_path(path: str | os.PathLike) -> Path:
+    """The path that Python sees for a path as Spark writes it: `/a/b`, `a/b`, `file:/a/b`.
+
+    Raises:
+        InputError: another file system.
+    """
+    parsed = urlparse(str(path))
+    if parsed.scheme not in ("", "file"):
+        raise InputError(
+            "a path on a file system that this Python sees",
+            str(path),
+            "Save to a local or mounted folder and copy it from there.",
+        )
+    return Path(unquote(parsed.path) if parsed.scheme else str(path)).absolute()
+
+
+def temporary_directory(purpose: str) -> Path:
+    """A folder that lives as long as this process: DataFrames may be evaluated long after the model that made them."""
+    directory = Path(tempfile.mkdtemp(prefix=f"sparknlp_tx-{purpose}-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+def write_directory(path: str | os.PathLike, write: Callable[[Path], None], overwrite: bool = False) -> Path:
+    """Make a directory by `write(folder)` so that it appears at `path` whole or not at all.
+
+    Raises:
+        InputError: something is at `path` already, and `overwrite` is false.
+    """
+    target = local_path(path)
+    check_absent(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        fresh.mkdir()
+        write(fresh)
+        if target.exists():
+            old = fresh.with_suffix(".old")
+            os.replace(target, old)
+            os.replace(fresh, target)
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        else:
+            os.replace(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target
+
+
+def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
+    """Raise InputError where a save would hit something that is there."""
+    target = local_path(path)
+    if target.exists() and not overwrite:
+        raise InputError(f"nothing at {target} yet", "a file or folder there", "Save elsewhere, or with write().overwrite().")
+
+
+def read_metadata(folder: str | Path) -> dict[str, Any]:
+    """The metadata of a saved stage, read without Spark."""
+    file = Path(folder, "metadata", "part-00000")
+    if not file.is_file():
+        found = (
+            "no such folder" if not Path(folder).is_dir() else ", ".join(sorted(os.listdir(folder))[:10]) or "an empty folder"
+        )
+        raise InputError(f"a saved model in {folder} (metadata/, model/)", found, "Give the folder that model.save wrote.")
+    metadata = json.loads(file.read_text())
+    own = metadata.get("sparknlpTx")
+    if own is None:
+        raise InputError(
+            f"a stage of sparknlp_tx in {folder}", metadata.get("class", "something else"), "Load it with its own class."
+        )
+    if own["formatVersion"] > FORMAT_VERSION:
+        raise InputError(
+            f"a model of format {FORMAT_VERSION} or earlier in {folder}",
+            f"format {own['formatVersion']}, written by sparknlp_tx {own['version']}",
+            "Install that version or a later one.",
+        )
+    return metadata
+
+
+def check_model_files(folder: str | Path) -> Path:
+    """The Hugging Face directory in a saved model's folder.
+
+    Raises:
+        InputError: files are missing; says which.
+    """
+    model = Path(folder, "model")
+    missing = [name for name in MODEL_FILES if not (model / name).is_file()]
+    if "model.safetensors" in missing and (model / "model.safetensors.index.json").is_file():
+        missing.remove("model.safetensors")
+    if missing:
+        raise InputError(f"a complete model in {model}", f"no {', no '.join(missing)}", "Save or copy it again.")
+    return model
+
+
+def content_key(directory: str | Path) -> str:
+    """A hash of the files of a directory: names and contents."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(directory).rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def param_values(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The Params of a saved stage by name, defaults included."""
+    return metadata["defaultParamMap"] | metadata["paramMap"]

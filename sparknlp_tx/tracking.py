@@ -1,0 +1,191 @@
+"""MLflow: logging a training run and its model, loading a model back from any MLflow URI."""
+
+import dataclasses
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pandas as pd
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.models import ModelSignature
+from mlflow.types import Schema
+from mlflow.types.schema import Array, ColSpec, DataType
+
+from sparknlp_tx import tables
+from sparknlp_tx.artifact import temporary_directory
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.version import __version__
+
+if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
+    from pyspark.sql import SparkSession
+
+    from sparknlp_tx.classification import TransformerClassificationModel
+
+# What the engine imports, and so what a served model has to have; no Spark among it.
+ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
+FIELD_SPECS = {
+    "rawPrediction": Array(DataType.double),
+    "probability": Array(DataType.double),
+    "prediction": DataType.double,
+    "predictedLabel": DataType.string,
+}
+
+
+def log_training_metrics(metrics: dict[str, float], step: int) -> None:
+    """Log what the Trainer says at a step to the active run: `eval_accuracy` becomes `validation.accuracy`."""
+    named = {
+        name.replace("eval_", "validation.", 1) if name.startswith("eval_") else f"train.{name}": v
+        for name, v in metrics.items()
+    }
+    mlflow.log_metrics({name.removeprefix("train.train_"): value for name, value in named.items()}, step=step)
+
+
+def log_data(spark: "SparkSession", table: str, context: str) -> None:
+    """Log a Delta table with its present version as an input of the active run; starts no job on the table's rows.
+
+    Args:
+        table: a name or a path, as `tables.read_table` takes it.
+        context: what it is for: `training`, `validation`, `test`, `scoring`.
+    """
+    place = {"path": table} if tables.is_path(table) else {"delta_table_name": table}
+    at = tables.latest_version(spark, table)
+    source = DeltaDatasetSource(**place, delta_table_version=at)
+    mlflow.log_input(MetaDataset(source, name=Path(table).name, digest=f"v{at}"), context=context)
+
+
+def log_training(model: "TransformerClassificationModel") -> None:
+    """Log a fitted model's Params, effective TrainingArguments, summary and versions to the active run."""
+    values = {param.name: value for param, value in model.extractParamMap().items()}
+    arguments = model.summary.get("training_args", {})
+    mlflow.log_params(values | {f"args.{name}": value for name, value in changed_arguments(arguments).items()})
+    mlflow.log_dict(arguments, "training_arguments.json")
+    mlflow.log_dict({"history": model.summary.get("history", [])}, "history.json")
+    summary = {name: model.summary.get(name) for name in ("train_seconds", "train_rows", "rows_per_second", "best_epoch")}
+    mlflow.log_metrics(
+        {name: value for name, value in summary.items() if value is not None} | {"model_size_mb": model_size_mb(model)}
+    )
+    versions = {f"version.{name}": _version(name) for name in (*ENGINE_PACKAGES, "pyspark", "datasets")}
+    mlflow.set_tags(
+        {
+            "checkpoint": model.getCheckpoint(),
+            "task": "single_label_classification",
+            "num_labels": model.numClasses,
+            "device": model.summary.get("device", ""),
+            "version.sparknlp_tx": __version__,
+            "version.python": platform.python_version(),
+            **versions,
+        }
+    )
+
+
+def changed_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The TrainingArguments that differ from the defaults of transformers, without the temporary folder."""
+    from transformers import TrainingArguments
+
+    defaults = {f.name: f.default for f in dataclasses.fields(TrainingArguments) if f.default is not dataclasses.MISSING}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name in defaults and name != "output_dir" and value != defaults[name]
+    }
+
+
+def model_size_mb(model: "TransformerClassificationModel") -> float:
+    """Size of a model's files in megabytes (10^6 bytes)."""
+    return sum(file.stat().st_size for file in model.directory.rglob("*") if file.is_file()) / 1e6
+
+
+def log_model(
+    model: "TransformerClassificationModel",
+    name: str = "model",
+    registered_model_name: str | None = None,
+    input_example: Any = None,
+) -> "ModelInfo":
+    """Log a model as a pyfunc from code to the active run, or to a run of its own.
+
+    The pyfunc carries this package and the saved directory, and requires what the engine imports; no Spark, no pickle. It takes
+    a DataFrame with the text column or a list of texts.
+
+    Args:
+        name: the model's name in the run.
+        registered_model_name: register it under this name as well.
+        input_example: shown with the model; default one made-up text.
+
+    Returns:
+        MLflow's ModelInfo; its `model_uri` is what `load_model` takes.
+    """
+    from sparknlp_tx.pyfunc import code_path
+
+    saved = temporary_directory("log") / "model"
+    model.save(str(saved))
+    return mlflow.pyfunc.log_model(
+        name=name,
+        python_model=code_path(),
+        artifacts={"model": str(saved)},
+        code_paths=[str(Path(code_path()).parent)],
+        pip_requirements=engine_requirements(),
+        signature=signature(model),
+        input_example=example(model) if input_example is None else input_example,
+        registered_model_name=registered_model_name,
+    )
+
+
+def example(model: "TransformerClassificationModel") -> pd.DataFrame:
+    """One made-up row of the columns that the pyfunc takes."""
+    return pd.DataFrame({name: ["This is a text to classify."] for name in _text_columns(model)})
+
+
+def _text_columns(model: "TransformerClassificationModel") -> list[str]:
+    return [model.getTextCol(), *([model.getTextPairCol()] if model.isDefined("textPairCol") else [])]
+
+
+def signature(model: "TransformerClassificationModel") -> ModelSignature:
+    """What the pyfunc takes and gives, by the model's column names."""
+    inputs = Schema([ColSpec(DataType.string, name) for name in _text_columns(model)])
+    outputs = Schema(
+        [
+            ColSpec(spec, model.getOrDefault(field + "Col"), required=False)
+            for field, spec in FIELD_SPECS.items()
+            if model.getOrDefault(field + "Col")
+        ]
+    )
+    made = ModelSignature(inputs, outputs)
+    # The pyfunc checks its input itself, as a model with type hints does: MLflow would refuse a list of texts.
+    made._is_signature_from_type_hint = True
+    return made
+
+
+def engine_requirements() -> list[str]:
+    """The packages that the engine imports, each at the version installed here."""
+    return [f"{name}=={_version(name)}" for name in ENGINE_PACKAGES]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package).partition("+")[0]  # torch's local part names a wheel that no index has
+    except PackageNotFoundError:
+        return "absent"
+
+
+def load_model(uri: str) -> "TransformerClassificationModel":
+    """The Spark model behind a URI: a saved directory, `runs:/...`, `models:/name/version` or `models:/name@alias`.
+
+    Raises:
+        InputError: there is no model of this library at the URI.
+    """
+    from sparknlp_tx.classification import TransformerClassificationModel
+
+    if not uri.startswith(("runs:", "models:", "mlflow-artifacts:")):
+        return TransformerClassificationModel.load(uri)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(temporary_directory("download"))))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise InputError("a model in MLflow", f"none at {uri} ({error})", "Check the URI and MLFLOW_TRACKING_URI.") from error
+    saved = [file.parent.parent for file in folder.glob("artifacts/*/metadata/part-00000")]
+    if not saved:
+        raise InputError(f"a model that sparknlp_tx logged at {uri}", "another kind of model", "Give the URI of such a model.")
+    return TransformerClassificationModel.load(str(saved[0]))
