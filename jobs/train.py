@@ -1,9 +1,9 @@
 """Fine-tune a Hugging Face model on a Delta table; save it, evaluate it, log it to MLflow.
 
-  spark-submit jobs/train.py --train main.support.banking77_train --validation main.support.banking77_validation \\
-      --test main.support.banking77_test --checkpoint distilbert-base-uncased --model-dir /Volumes/main/support/models/banking77
-  python jobs/train.py --train demo/delta/train --model-dir demo/model --checkpoint ./my-bert --num-train-epochs 3 \\
-      --learning-rate 3e-4 --warmup-steps 50
+  spark-submit jobs/train.py --train main.support.tickets_train --validation main.support.tickets_validation \\
+      --test main.support.tickets_test --checkpoint distilbert-base-uncased --model-dir /Volumes/main/support/models/tickets
+  python jobs/train.py --train demo/delta/train --model-dir my-model --checkpoint ./my-bert \\
+      --num-train-epochs 3 --learning-rate 3e-4 --warmup-steps 50
 
 Every Param of TransformerClassifier is a flag in kebab-case; any other flag is a field of transformers.TrainingArguments. MLflow
 is reached as its own variables say (MLFLOW_TRACKING_URI, ...). The last line of standard output is a JSON object with the

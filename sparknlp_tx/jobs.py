@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import check_absent
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
-from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
+from sparknlp_tx.cli import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def print_profile(report: dict[str, Any]) -> None:
     for split, part in report["splits"].items():
         size = part["characters"]
         say(
-            f"{split}: {part['rows']:,} rows, {part['null_or_empty_texts']:,} without text, {part['duplicate_texts']:,} duplicates; "
-            f"characters: mean {size['mean']}, 95 % under {size['p95']}, longest {size['max']}"
+            f"{split}: {part['rows']:,} rows, {part['null_or_empty_texts']:,} without text, {part['duplicate_texts']:,} "
+            f"duplicates; characters: mean {size['mean']}, 95 % under {size['p95']}, longest {size['max']}"
         )
         labels = sorted(part.get("labels", {}).items(), key=lambda item: -item[1])
         if labels:
@@ -123,23 +123,12 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
 
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     estimator = TransformerClassifier()
-    own = [action.lstrip("-") for action in train_parser("")._option_string_actions]
     set_params(estimator, options.params)
     twice = set(estimator.getTrainingArgs()) & set(options.extra)
     if twice:
         raise InputError(
             "each training setting once", f"{min(twice)} as a flag and in --training-args", "Take one of them out."
         )
-    from sparknlp_tx.trainer import PARAM_FIELDS, training_argument_names
-
-    names = training_argument_names()
-    for name in options.extra:
-        if name not in names and name not in PARAM_FIELDS:
-            raise InputError(
-                "flags of this job or TrainingArguments",
-                flag(name),
-                nearest(flag(name)[2:], own + [flag(n)[2:] for n in names]),
-            )
     return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
 
 

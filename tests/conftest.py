@@ -1,0 +1,97 @@
+"""One Spark session, one tiny checkpoint and one small model for most tests; all of them made here, offline."""
+
+import os
+import random
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+TOPICS = {
+    "card": "card lost stolen blocked pin plastic wallet atm contactless",
+    "rate": "exchange rate currency euro dollar convert fee abroad",
+    "transfer": "transfer money account pending recipient bank iban sent",
+}
+FILLER = ["please", "help", "me", "with", "my", "today", "why", "is", "the", "what", "can", "i", "do", "about", "now"]
+
+
+def texts_of_topics(rows_per_topic: int, seed: int = 0) -> list[tuple[str, str]]:
+    """(text, topic) rows that a small model learns in a few steps; no two texts alike."""
+    draw = random.Random(seed)
+    rows = {}
+    for topic, words in TOPICS.items():
+        while sum(label == topic for label in rows.values()) < rows_per_topic:
+            words_of_text = draw.choices(FILLER, k=draw.randint(1, 12)) + draw.choices(words.split(), k=draw.randint(2, 4))
+            draw.shuffle(words_of_text)
+            rows.setdefault(" ".join(words_of_text), topic)
+    rows = list(rows.items())
+    draw.shuffle(rows)
+    return rows
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    from sparknlp_tx import local_session
+
+    session = local_session("tests", master="local[2]", warehouse=tmp_path_factory.mktemp("warehouse"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """A BERT of two layers, 32 wide, with random weights."""
+    from sparknlp_tx.checkpoints import make_checkpoint
+
+    texts = [text for text, _ in texts_of_topics(200)]
+    return make_checkpoint(texts, tmp_path_factory.mktemp("checkpoint"), vocab_size=300, hidden_size=32, max_length=64)
+
+
+@pytest.fixture(scope="session")
+def train_df(spark):
+    """300 rows: text, label (string)."""
+    return spark.createDataFrame(texts_of_topics(100), "text string, label string").coalesce(2).cache()
+
+
+@pytest.fixture(scope="session")
+def test_df(spark):
+    """90 other rows: id, text, label."""
+    rows = [(i, *row) for i, row in enumerate(texts_of_topics(30, seed=1))]
+    return spark.createDataFrame(rows, "id long, text string, label string").repartition(3).cache()
+
+
+@pytest.fixture(scope="session")
+def settings(checkpoint):
+    """Params with which the tiny checkpoint learns the topics in seconds."""
+    return {
+        "checkpoint": checkpoint,
+        "learningRate": 2e-3,
+        "headLearningRate": 2e-3,
+        "numTrainEpochs": 4.0,
+        "batchSize": 16,
+        "maxLength": 32,
+        "precision": "float32",
+    }
+
+
+@pytest.fixture(scope="session")
+def model(settings, train_df):
+    """A fitted model; tests that change it work on a copy."""
+    from sparknlp_tx import TransformerClassifier
+
+    return TransformerClassifier(**settings).fit(train_df)
+
+
+@pytest.fixture
+def tracking(tmp_path, monkeypatch):
+    """A fresh MLflow store in SQLite."""
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("tests")
+    yield uri
+    mlflow.set_tracking_uri(None)

@@ -1,0 +1,126 @@
+"""The engine from outside: what batching, order and duplicates must not change."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import texts_of_topics
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from sparknlp_tx import InferenceEngine
+from sparknlp_tx.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def engine(model):
+    return InferenceEngine.from_pretrained(model.directory, device="cpu", precision="float32", max_length=32)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [text for text, _ in texts_of_topics(40, seed=7)]
+
+
+def counting(engine, calls):
+    """The engine with a backend that notes the shape of each batch."""
+    backend = engine.backend
+
+    class Counting:
+        device = backend.device
+        is_out_of_memory = staticmethod(backend.is_out_of_memory)
+
+        def __call__(self, inputs):
+            calls.append(inputs["input_ids"].shape)
+            return backend(inputs)
+
+    return InferenceEngine(engine.encoder, Counting(), engine.num_labels, engine._tokens_per_batch)
+
+
+def test_logits_are_those_of_transformers_one_text_at_a_time(engine, model, texts):
+    tokenizer = AutoTokenizer.from_pretrained(model.directory)
+    classifier = AutoModelForSequenceClassification.from_pretrained(model.directory).eval()
+    with torch.inference_mode():
+        one_by_one = [classifier(**tokenizer(t, return_tensors="pt", truncation=True, max_length=32)).logits[0] for t in texts]
+    assert np.allclose(engine.predict_logits(texts), torch.stack(one_by_one).numpy(), atol=1e-5)
+
+
+def test_order_and_batching_change_nothing(engine, texts):
+    expected = engine.predict_logits(texts)
+    assert np.allclose(engine.predict_logits(texts[::-1])[::-1], expected, atol=1e-5)
+    small = InferenceEngine(engine.encoder, engine.backend, engine.num_labels, tokens_per_batch=16)
+    assert np.allclose(small.predict_logits(texts), expected, atol=1e-5)
+    streamed = np.concatenate(list(engine.iter_logits(texts[i : i + 7] for i in range(0, len(texts), 7))))
+    assert np.allclose(streamed, expected, atol=1e-5)
+
+
+def test_small_batches_are_gathered_and_no_batch_exceeds_the_budget(engine, texts):
+    calls = []
+    list(counting(engine, calls).iter_logits([text] for text in texts))
+    assert len(calls) < len(texts) / 4
+    assert all(rows * tokens <= engine._tokens_per_batch for rows, tokens in calls)
+
+
+def test_equal_texts_go_through_the_model_once(engine, texts):
+    calls = []
+    logits = counting(engine, calls).predict_logits(texts * 3)
+    assert sum(rows for rows, _ in calls) == len(set(texts))
+    assert np.array_equal(logits[: len(texts)], logits[len(texts) : 2 * len(texts)])
+
+
+def test_none_gives_nan_and_leaves_the_others_alone(engine, texts):
+    logits = engine.predict_logits([texts[0], None, texts[1]])
+    assert np.isnan(logits[1]).all()
+    assert np.allclose(logits[[0, 2]], engine.predict_logits(texts[:2]), atol=1e-5)
+    assert engine.predict_logits([]).shape == (0, 3)
+    assert engine.predict_logits([None]).shape == (1, 3)
+
+
+def test_probabilities_sum_to_one(engine, texts):
+    assert np.allclose(engine.predict_proba(texts).sum(axis=1), 1)
+
+
+def test_windows_are_bounded_by_characters(engine, texts, monkeypatch):
+    monkeypatch.setattr("sparknlp_tx.engine.WINDOW_CHARACTERS", 100)
+    windows = list(engine.iter_logits([texts]))
+    assert len(windows) > 10
+    assert np.allclose(np.concatenate(windows), engine.predict_logits(texts), atol=1e-5)
+
+
+def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
+    calls = []
+
+    class Small:
+        device = "cpu"
+        is_out_of_memory = staticmethod(engine.backend.is_out_of_memory)
+
+        def __call__(self, inputs):
+            rows, tokens = inputs["input_ids"].shape
+            calls.append(rows * tokens)
+            if rows * tokens > 100:
+                raise torch.OutOfMemoryError("made up")
+            return engine.backend(inputs)
+
+    small = InferenceEngine(engine.encoder, Small(), engine.num_labels, 1024)
+    assert np.allclose(small.predict_logits(texts), engine.predict_logits(texts), atol=1e-5)
+    calls.clear()
+    small.predict_logits(texts)
+    assert max(calls) <= 100  # the smaller budget is kept
+
+
+def test_an_error_that_is_not_memory_is_raised_as_it_is(engine, texts):
+    class Broken:
+        device = "cpu"
+        is_out_of_memory = staticmethod(engine.backend.is_out_of_memory)
+
+        def __call__(self, inputs):
+            raise RuntimeError("a broken kernel")
+
+    with pytest.raises(RuntimeError, match="a broken kernel"):
+        InferenceEngine(engine.encoder, Broken(), 3, 1024).predict_logits(texts)
+
+
+def test_a_gpu_that_is_not_there_is_an_error(model):
+    gpus = torch.cuda.device_count()
+    with pytest.raises(InputError, match=rf"a GPU for device 'cuda:{gpus}'; found {gpus} GPUs"):
+        InferenceEngine.from_pretrained(model.directory, device=f"cuda:{gpus}")
+    with pytest.raises(InputError, match="found 'gpu'"):
+        InferenceEngine.from_pretrained(model.directory, device="gpu")

@@ -1,0 +1,114 @@
+"""fit on real Spark: kinds of labels, validation rows, weights, rows without text, repetition."""
+
+import logging
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from sparknlp_tx import TransformerClassifier
+from sparknlp_tx.evaluation import evaluate
+
+
+def fitted(df, settings, **params):
+    return TransformerClassifier(**settings | {"numTrainEpochs": 1.0} | params).fit(df)
+
+
+def test_the_summary_tells_what_happened(model):
+    assert model.summary["train_rows"] == 300
+    assert model.summary["train_seconds"] > 0
+    assert model.summary["rows_per_second"] == pytest.approx(1200 / model.summary["train_seconds"])
+    assert model.summary["training_args"]["learning_rate"] == 2e-3
+    losses = [entry["loss"] for entry in model.summary["history"] if "loss" in entry]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "labels"),
+    [
+        ("if(label = 'card', 7, 10)", ["7", "10"]),
+        ("if(label = 'card', 1L, 0L)", ["0", "1"]),
+        ("label = 'card'", ["false", "true"]),
+        ("if(label = 'card', 1.0D, 0.0D)", ["0", "1"]),
+    ],
+)
+def test_labels_of_every_kind(train_df, settings, expression, labels):
+    df = train_df.withColumn("label", F.expr(expression))
+    model = fitted(df, settings, numTrainEpochs=2.0)
+    assert model.labels == labels
+    assert evaluate(model.transform(df), "label", "predictedLabel")["accuracy"] > 0.9
+
+
+def test_the_epoch_that_is_best_on_the_validation_rows_is_kept(train_df, settings):
+    marked = train_df.withColumn("held", F.pmod(F.xxhash64("text"), F.lit(4)) == 0)
+    model = fitted(marked, settings, validationIndicatorCol="held", numTrainEpochs=3.0)
+    accuracies = [entry["eval_accuracy"] for entry in model.summary["history"] if "eval_accuracy" in entry]
+    assert len(accuracies) == 3
+    assert model.summary["metrics"]["accuracy"] == max(accuracies)
+    assert model.summary["best_epoch"] == accuracies.index(max(accuracies)) + 1
+    assert model.summary["train_rows"] == marked.filter("not held").count()
+    kept = evaluate(model.transform(marked.filter("held")), "label", "predictedLabel")
+    assert kept["accuracy"] == pytest.approx(max(accuracies))
+
+
+def test_a_worse_last_epoch_is_not_the_one_that_is_kept(train_df, settings):
+    """A learning rate that climbs without end ruins the later epochs."""
+    marked = train_df.withColumn("held", F.pmod(F.xxhash64("text"), F.lit(4)) == 0)
+    ruin = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 400, "max_grad_norm": 0.0}
+    params = {"learningRate": 1.0, "headLearningRate": 1.0, "numTrainEpochs": 4.0, "trainingArgs": ruin}
+    model = fitted(marked, settings, validationIndicatorCol="held", **params)
+    accuracies = [entry["eval_accuracy"] for entry in model.summary["history"] if "eval_accuracy" in entry]
+    assert accuracies[-1] < max(accuracies)
+    kept = evaluate(model.transform(marked.filter("held")), "label", "predictedLabel")
+    assert kept["accuracy"] == pytest.approx(max(accuracies))
+
+
+def test_rows_of_weight_zero_teach_nothing(train_df, settings):
+    """Every text stands twice, with the right label and with a wrong one; the weights say which counts."""
+    wrong = train_df.withColumn("label", F.lit("card"))
+    df = train_df.withColumn("w", F.lit(1.0)).unionByName(wrong.withColumn("w", F.lit(0.0)))
+    model = fitted(df, settings, weightCol="w", numTrainEpochs=4.0)
+    assert evaluate(model.transform(train_df), "label", "predictedLabel")["accuracy"] > 0.95
+
+
+def test_the_same_seed_repeats_a_fit_and_another_does_not(train_df, settings):
+    texts = ["my card", "the rate"]
+    first, again, other = (np.stack(fitted(train_df, settings, seed=s).predict(texts)["probability"]) for s in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_rows_without_text_are_left_out_and_said(spark, train_df, settings, caplog):
+    holed = train_df.unionByName(spark.createDataFrame([(None, "card"), ("", "rate"), (None, "unseen")], train_df.schema))
+    with caplog.at_level(logging.WARNING):
+        model = fitted(holed, settings)
+    assert "3 rows with a null or empty text are left out" in caplog.text
+    assert model.labels == ["card", "rate", "transfer"]
+    assert model.summary["train_rows"] == 300
+
+
+def test_progress_reads_well_in_a_log(train_df, settings, capsys):
+    fitted(train_df, settings)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("staging: 300/300 rows") for line in lines)
+    assert any(line.startswith("training: 300/300 rows") and "epoch 1.0/1" in line and "loss" in line for line in lines)
+    assert not any("\r" in line or "%|" in line for line in lines)
+
+
+def test_staging_leaves_nothing_behind(train_df, settings, tmp_path, monkeypatch):
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fitted(train_df, settings)
+    assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["sparknlp_tx-model"]
+    with pytest.raises(TypeError):  # a field of another type than transformers takes
+        fitted(train_df, settings, trainingArgs={"gradient_accumulation_steps": "many"})
+    assert not [path for path in tmp_path.iterdir() if "staging" in path.name]
+
+
+def test_column_names_with_dots_and_spaces(train_df, settings):
+    df = train_df.select(F.col("text").alias("the.text"), F.col("label").alias("the label"))
+    model = fitted(df, settings, textCol="the.text", labelCol="the label")
+    scored = model.transform(df)
+    assert scored.columns[:2] == ["the.text", "the label"]
+    assert scored.filter(F.col("prediction").isNotNull()).count() == 300

@@ -1,0 +1,163 @@
+"""MLflow for real: a store in SQLite, a registry, a served endpoint without pyspark."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import texts_of_topics
+from pyspark.sql import functions as F
+
+from sparknlp_tx import TransformerClassifier, load_model, log_model
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.tracking import log_training
+
+TEXTS = [text for text, _ in texts_of_topics(5, seed=5)]
+COLUMNS = ["rawPrediction", "probability", "prediction", "predictedLabel"]
+
+
+def test_metrics_are_logged_while_it_trains(tracking, train_df, settings):
+    marked = train_df.withColumn("held", F.pmod(F.xxhash64("text"), F.lit(4)) == 0)
+    with mlflow.start_run() as run:
+        TransformerClassifier(**settings | {"numTrainEpochs": 2.0}, validationIndicatorCol="held").fit(marked)
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "validation.accuracy")
+    assert len(history) == 2
+    assert history[0].step < history[1].step
+    assert len(mlflow.MlflowClient().get_metric_history(run.info.run_id, "train.loss")) > 5
+
+
+def test_without_a_run_nothing_is_logged(tracking, train_df, settings):
+    TransformerClassifier(**settings | {"numTrainEpochs": 1.0}).fit(train_df)
+    assert mlflow.search_runs(search_all_experiments=True).empty
+
+
+def test_a_run_tells_how_the_model_came_about(tracking, model):
+    with mlflow.start_run() as run:
+        log_training(model)
+    run = mlflow.get_run(run.info.run_id)
+    assert run.data.params["learningRate"] == "0.002"
+    assert run.data.params["args.train_sampling_strategy"] == "group_by_length"
+    assert run.data.tags["checkpoint"] == model.getCheckpoint()
+    assert run.data.tags["task"] == "single_label_classification"
+    assert run.data.metrics["model_size_mb"] > 0.1
+    assert run.data.metrics["rows_per_second"] > 0
+    arguments = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/training_arguments.json")
+    assert arguments["per_device_train_batch_size"] == 16
+
+
+def test_pyfunc_transform_and_predict_agree(tracking, spark, model):
+    info = log_model(model)
+    pyfunc = mlflow.pyfunc.load_model(info.model_uri)
+    expected = model.predict(TEXTS)
+    rows = model.transform(spark.createDataFrame([(t,) for t in TEXTS], "text string").coalesce(1)).collect()
+    inputs = [TEXTS, pd.DataFrame({"text": TEXTS}), pd.DataFrame({"text": TEXTS, "id": 1}), [{"text": text} for text in TEXTS]]
+    for given in inputs:
+        answer = pyfunc.predict(given)
+        assert list(answer.columns) == COLUMNS
+        assert answer["predictedLabel"].tolist() == expected["predictedLabel"].tolist()
+        assert np.allclose(np.stack(answer["probability"]), np.stack(expected["probability"]), atol=1e-5)
+    assert [row["predictedLabel"] for row in rows] == expected["predictedLabel"].tolist()
+    assert np.allclose(np.stack([row["probability"] for row in rows]), np.stack(expected["probability"]), atol=1e-5)
+    assert pyfunc.predict(pd.DataFrame({"text": ["card", None, ""]}))["predictedLabel"].isna().tolist() == [False, True, True]
+    with pytest.raises(InputError, match=r"'text' as the leading column; found name\. Give df\[\['text'\]\]"):
+        pyfunc.predict(pd.DataFrame({"name": TEXTS, "text": TEXTS}))
+
+
+def test_what_is_logged_holds_no_pickle_and_asks_for_no_spark(tracking, model):
+    info = log_model(model)
+    folder = mlflow.artifacts.download_artifacts(info.model_uri)
+    files = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
+    assert not [file for file in files if file.endswith((".pkl", ".pickle", ".bin", ".pyc"))]
+    requirements = open(os.path.join(folder, "requirements.txt")).read()
+    assert "spark" not in requirements
+    assert all("==" in line for line in requirements.splitlines())
+    assert "torch==" in requirements
+
+
+def test_load_model_from_every_uri(tracking, model):
+    with mlflow.start_run() as run:
+        info = log_model(model, registered_model_name="topics")
+    mlflow.MlflowClient().set_registered_model_alias("topics", "champion", 1)
+    expected = model.predict(TEXTS)["prediction"].tolist()
+    for uri in (info.model_uri, f"runs:/{run.info.run_id}/model", "models:/topics/1", "models:/topics@champion"):
+        assert load_model(uri).predict(TEXTS)["prediction"].tolist() == expected
+    with pytest.raises(InputError, match=r"a model in MLflow; found none at models:/topics/7"):
+        load_model("models:/topics/7")
+    with mlflow.start_run():
+        other = mlflow.pyfunc.log_model(name="other", python_model=lambda model_input: model_input, input_example=["a"])
+    with pytest.raises(InputError, match="a model that sparknlp_tx logged"):
+        load_model(other.model_uri)
+
+
+@pytest.mark.slow
+def test_a_served_model_answers_over_http_without_pyspark(tracking, model, tmp_path):
+    info = log_model(model)
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class NoSpark:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('pyspark', 'delta'):\n"
+        "            raise ImportError('no Spark here')\n"
+        "sys.meta_path.insert(0, NoSpark())\n"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        info.model_uri,
+        "-p",
+        str(port),
+        "--env-manager",
+        "local",
+    ]
+    bin_folder = os.path.dirname(sys.executable)
+    environment = os.environ | {"PYTHONPATH": str(blocked), "PATH": bin_folder + os.pathsep + os.environ["PATH"]}
+    with open(tmp_path / "server.log", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", tmp_path / "server.log")
+        expected = model.predict(TEXTS)
+        payloads = [
+            {"inputs": TEXTS},
+            {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
+            {"dataframe_records": [{"text": text} for text in TEXTS]},
+        ]
+        for payload in payloads:
+            answer = post(f"http://127.0.0.1:{port}/invocations", payload)["predictions"]
+            assert [row["predictedLabel"] for row in answer] == expected["predictedLabel"].tolist()
+            probabilities = [row["probability"] for row in answer]
+            assert np.allclose(probabilities, np.stack(expected["probability"]), atol=1e-5)
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def post(url: str, payload: dict) -> dict:
+    request = urllib.request.Request(url, json.dumps(payload).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def wait_for(url: str, log) -> None:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(log.read_text())

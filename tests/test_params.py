@@ -1,0 +1,170 @@
+"""Rule 7: every Param acts, through the constructor, its setter and copy(extra); none is there without a test here."""
+
+import numpy as np
+import pytest
+from conftest import texts_of_topics
+
+from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
+
+TEXTS = [text for text, _ in texts_of_topics(10, seed=3)]
+
+# Params whose effect a test elsewhere shows, by file.
+SHOWN_ELSEWHERE = {
+    "textPairCol": "test_transform.py",
+    "labelCol": "test_fit.py",
+    "handleInvalid": "test_transform.py",
+    "validationIndicatorCol": "test_fit.py",
+    "weightCol": "test_fit.py",
+    "seed": "test_fit.py",
+    "trainingArgs": "test_errors.py, test_fit.py",
+    "checkpoint": "test_errors.py",
+}
+
+
+def probabilities(model):
+    return np.stack(model.predict(TEXTS)["probability"])
+
+
+def test_every_param_has_a_test():
+    source = open(__file__).read()
+    for param in TransformerClassifier().params:
+        assert param.name in SHOWN_ELSEWHERE or f"{param.name}" in source.partition("def test_every_param")[2], param.name
+
+
+def test_defaults_are_those_of_the_readme():
+    estimator = TransformerClassifier()
+    assert estimator.getCheckpoint() == "distilbert-base-uncased"
+    assert (estimator.getTextCol(), estimator.getLabelCol(), estimator.getPredictedLabelCol()) == (
+        "text",
+        "label",
+        "predictedLabel",
+    )
+    assert "learningRate" in estimator.explainParams()
+    assert TransformerClassificationModel().getMaxLength() == 256
+
+
+def test_setters_return_self_and_constructor_and_setparams_take_names():
+    estimator = TransformerClassifier(maxLength=5).setBatchSize(7).setParams(learningRate=0.1)
+    assert (estimator.getMaxLength(), estimator.getBatchSize(), estimator.getLearningRate()) == (5, 7, 0.1)
+    assert estimator.copy({estimator.maxLength: 9}).getMaxLength() == 9
+    assert estimator.getMaxLength() == 5
+    with pytest.raises(TypeError, match="has no Param 'learning_rate'. Did you mean 'learningRate'"):
+        TransformerClassifier(learning_rate=1)
+
+
+def test_head_learning_rate_follows_the_learning_rate():
+    assert TransformerClassifier(learningRate=1e-5).getHeadLearningRate() == pytest.approx(1e-3)
+    assert TransformerClassifier(learningRate=1e-3).getHeadLearningRate() == 5e-3
+    assert TransformerClassifier(learningRate=1e-2).getHeadLearningRate() == 1e-2
+    assert TransformerClassifier(headLearningRate=3e-3).getHeadLearningRate() == 3e-3
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("maxLength", 0),
+        ("batchSize", -1),
+        ("learningRate", 0),
+        ("numTrainEpochs", "three"),
+        ("precision", "double"),
+        ("tokensPerBatch", "many"),
+        ("handleInvalid", "drop"),
+        ("threshold", 1.5),
+        ("trainingArgs", [1]),
+        ("problemType", "clustering"),
+    ],
+)
+def test_a_wrong_value_fails_when_it_is_set(param, value):
+    with pytest.raises(TypeError, match=rf'"{param}".*Expected .*; found '):
+        TransformerClassifier(**{param: value})
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [("learningRate", 1e-5), ("headLearningRate", 1e-5), ("numTrainEpochs", 2.0), ("batchSize", 64)],
+)
+def test_what_is_in_a_grid_changes_the_fit(train_df, settings, param, value):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
+    plain, changed = estimator.fit(train_df, [{}, {estimator.getParam(param): value}])
+    assert not np.allclose(probabilities(plain), probabilities(changed))
+
+
+def test_problem_type_names_the_task(train_df, settings):
+    import json
+
+    model = TransformerClassifier(**settings | {"numTrainEpochs": 1.0}, problemType="single_label_classification").fit(train_df)
+    assert json.loads((model.directory / "config.json").read_text())["problem_type"] == "single_label_classification"
+
+
+def test_text_col_and_max_length_at_scoring(model, test_df):
+    renamed = test_df.withColumnRenamed("text", "body")
+    expected = {row["id"]: row["prediction"] for row in model.transform(test_df).collect()}
+    moved = model.copy({model.textCol: "body"}).transform(renamed)
+    assert {row["id"]: row["prediction"] for row in moved.collect()} == expected
+    assert not np.allclose(probabilities(model), probabilities(model.copy({model.maxLength: 3})))
+
+
+def test_max_length_in_training_is_kept_with_the_tokenizer(train_df, settings):
+    from transformers import AutoTokenizer
+
+    model = TransformerClassifier(**settings | {"numTrainEpochs": 1.0, "maxLength": 6}).fit(train_df)
+    tokenizer = AutoTokenizer.from_pretrained(model.directory)
+    assert tokenizer.model_max_length == 6
+    assert len(tokenizer(TEXTS[0] * 5, truncation=True)["input_ids"]) == 6
+
+
+@pytest.mark.parametrize("field", ["rawPrediction", "probability", "prediction", "predictedLabel"])
+def test_output_columns_can_be_renamed_and_left_out(model, test_df, field):
+    param = model.getParam(field + "Col")
+    assert "renamed" in model.copy({param: "renamed"}).transform(test_df).columns
+    left_out = model.copy({param: ""})
+    assert field not in left_out.transform(test_df).columns
+    assert field not in left_out.predict(TEXTS).columns
+    assert left_out.transform(test_df).count() == 90
+
+
+def test_thresholds_shift_the_decision_as_in_logistic_regression(model):
+    p = probabilities(model)
+    thresholds = [0.99, 0.005, 0.005]
+    shifted = model.copy({model.thresholds: thresholds}).predict(TEXTS)
+    assert shifted["prediction"].tolist() == (p / np.array(thresholds)).argmax(axis=1).tolist()
+    assert np.array_equal(np.stack(shifted["probability"]), p)
+
+
+def test_threshold_of_two_labels(train_df, settings):
+    two = train_df.filter("label != 'rate'")
+    model = TransformerClassifier(**settings | {"numTrainEpochs": 1.0}).fit(two)
+    second = probabilities(model)[:, 1]
+    cut = float(np.median(second))
+    assert model.copy({model.threshold: cut}).predict(TEXTS)["prediction"].tolist() == (second > cut).tolist()
+    assert set(model.copy({model.threshold: 1.0}).predict(TEXTS)["prediction"]) == {0.0}
+
+
+def test_precision_changes_the_numbers_a_little(model):
+    half = probabilities(model.copy({model.precision: "bfloat16"}))
+    assert not np.array_equal(half, probabilities(model))
+    assert np.allclose(half, probabilities(model), atol=0.1)
+
+
+def test_tokens_per_batch_bounds_the_batches(model, monkeypatch):
+    from sparknlp_tx.backends import TorchBackend
+
+    sizes = []
+    run = TorchBackend.__call__
+    monkeypatch.setattr(
+        TorchBackend, "__call__", lambda self, inputs: sizes.append(inputs["input_ids"].size) or run(self, inputs)
+    )
+    model.copy({model.tokensPerBatch: 40}).predict(TEXTS)
+    small = max(sizes)
+    sizes.clear()
+    model.copy({model.tokensPerBatch: 4000}).predict(TEXTS)
+    assert small <= 40 < max(sizes)
+
+
+def test_device_is_obeyed(model):
+    import torch
+
+    gpus = torch.cuda.device_count()
+    with pytest.raises(ValueError, match=f"a GPU for device 'cuda:{gpus}'"):
+        model.copy({model.device: f"cuda:{gpus}"}).predict(TEXTS)
+    assert len(model.copy({model.device: "cpu"}).predict(TEXTS)) == len(TEXTS)

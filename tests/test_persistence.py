@@ -1,0 +1,119 @@
+"""One artifact, many faces: what is saved loads back in Spark, in Hugging Face, and without Spark."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import texts_of_topics
+
+from sparknlp_tx import InferenceEngine, TransformerClassificationModel, TransformerClassifier
+from sparknlp_tx.errors import InputError
+
+TEXTS = [text for text, _ in texts_of_topics(5, seed=9)]
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    model.save(str(tmp_path / "model"))
+    return tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was(model, saved):
+    loaded = TransformerClassificationModel.load(str(saved))
+    assert loaded.uid == model.uid
+    assert loaded.labels == model.labels == ["card", "rate", "transfer"]
+    assert loaded.summary == json.loads(json.dumps(model.summary))
+    assert {p.name: v for p, v in loaded.extractParamMap().items()} == {p.name: v for p, v in model.extractParamMap().items()}
+    assert np.array_equal(np.stack(loaded.predict(TEXTS)["probability"]), np.stack(model.predict(TEXTS)["probability"]))
+
+
+def test_hugging_face_loads_the_inner_directory_and_gives_the_same_labels(model, saved):
+    from transformers import AutoModelForSequenceClassification, pipeline
+
+    assert AutoModelForSequenceClassification.from_pretrained(saved / "model").config.id2label[0] == "card"
+    answers = pipeline("text-classification", model=str(saved / "model"))(TEXTS)
+    assert [answer["label"] for answer in answers] == model.predict(TEXTS)["predictedLabel"].tolist()
+
+
+def test_the_engine_loads_the_inner_directory(model, saved):
+    engine = InferenceEngine.from_pretrained(saved / "model", precision="float32", device="cpu")
+    assert np.allclose(engine.predict_proba(TEXTS), np.stack(model.predict(TEXTS)["probability"]), atol=1e-6)
+
+
+def test_an_estimator_comes_back_as_it_was(settings, tmp_path):
+    estimator = TransformerClassifier(**settings, trainingArgs={"warmup_steps": 5})
+    estimator.save(str(tmp_path / "estimator"))
+    loaded = TransformerClassifier.load(str(tmp_path / "estimator"))
+    assert loaded.uid == estimator.uid
+    assert loaded.getTrainingArgs() == {"warmup_steps": 5}
+    assert loaded.getLearningRate() == settings["learningRate"]
+
+
+def test_saving_onto_something_is_refused_and_overwriting_replaces_it_whole(model, saved):
+    with pytest.raises(InputError, match=r"nothing at .*/model yet; found a file or folder there.*overwrite\(\)"):
+        model.save(str(saved))
+    (saved / "left over").touch()
+    model.copy({model.maxLength: 5}).write().overwrite().save(f"file:{saved}")
+    assert TransformerClassificationModel.load(str(saved)).getMaxLength() == 5
+    assert sorted(path.name for path in saved.iterdir()) == ["metadata", "model"]
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]  # nothing half-written beside it
+
+
+def test_a_save_that_fails_leaves_what_was_there(model, saved, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("shutil.copytree", fail)
+    with pytest.raises(OSError, match="disk full"):
+        model.write().overwrite().save(str(saved))
+    assert TransformerClassificationModel.load(str(saved)).labels == model.labels
+    with pytest.raises(OSError, match="disk full"):
+        model.save(str(saved.parent / "other"))
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_loading_what_is_not_a_model_says_what_is_wrong(saved, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        TransformerClassificationModel.load(str(tmp_path / "absent"))
+    with pytest.raises(InputError, match=r"saved TransformerClassifier in .*; found a TransformerClassificationModel"):
+        TransformerClassifier.load(str(saved))
+    with pytest.raises(InputError, match=r"a saved model in .*; found config.json"):
+        TransformerClassificationModel.load(str(saved / "model"))
+    with pytest.raises(InputError, match="a file system that this Python sees; found s3://"):
+        TransformerClassificationModel.load("s3://bucket/model")
+    (saved / "model" / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"a complete model in .*; found no tokenizer.json"):
+        TransformerClassificationModel.load(str(saved))
+
+
+def test_a_later_format_and_another_stage_are_refused(saved):
+    file = saved / "metadata" / "part-00000"
+    metadata = json.loads(file.read_text())
+    metadata["sparknlpTx"]["formatVersion"] = 99
+    metadata["sparknlpTx"]["version"] = "9.9"
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match=r"format 99, written by sparknlp_tx 9\.9"):
+        TransformerClassificationModel.load(str(saved))
+    del metadata["sparknlpTx"]
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match="a stage of sparknlp_tx"):
+        TransformerClassificationModel.load(str(saved))
+
+
+def test_a_model_that_was_not_fitted_says_so(spark, tmp_path):
+    empty = TransformerClassificationModel()
+    with pytest.raises(InputError, match="a fitted model; found one without files"):
+        empty.save(str(tmp_path / "empty"))
+    with pytest.raises(InputError, match="a fitted model"):
+        empty.predict(["a"])
+
+
+def test_in_a_pipeline_it_is_saved_and_loaded_by_spark(spark, model, test_df, tmp_path):
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.feature import SQLTransformer
+
+    pipeline = PipelineModel([SQLTransformer(statement="SELECT id, lower(text) AS text FROM __THIS__"), model])
+    pipeline.save(str(tmp_path / "pipeline"))
+    loaded = PipelineModel.load(str(tmp_path / "pipeline"))
+    expected = {row["id"]: row["prediction"] for row in pipeline.transform(test_df).collect()}
+    assert {row["id"]: row["prediction"] for row in loaded.transform(test_df).collect()} == expected
