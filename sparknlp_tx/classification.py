@@ -245,9 +245,10 @@ class TransformerClassificationModel(Model, _Stage):
     def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
-        if self.isSet("threshold") and self.isSet("thresholds"):
+        moved = self.getThreshold() != self._defaultParamMap[self.threshold]
+        if moved and self.isSet("thresholds"):
             raise InputError("threshold or thresholds", "both", "Clear one of them.")
-        if self.isSet("threshold") and self.numClasses != 2:
+        if moved and self.numClasses != 2:
             raise InputError("two labels for threshold", f"{self.numClasses} labels", "Set thresholds, one a label.")
         values = {param.name: value for param, value in self.extractParamMap().items()}
         return Scoring.from_params(values, self.labels, location)
@@ -257,6 +258,10 @@ class TransformerClassificationModel(Model, _Stage):
         """The Hugging Face directory of the model, on this machine."""
         if self._model_dir is None:
             raise InputError("a fitted model", "one without files", "Fit a TransformerClassifier, or load a saved model.")
+        if not self._model_dir.is_dir():
+            raise InputError(
+                f"the model's files in {self._model_dir}", "no such folder", "Load the model from where it is now."
+            )
         return self._model_dir
 
     def _adopt(self, directory: Path, key: str, summary: dict[str, Any]) -> None:

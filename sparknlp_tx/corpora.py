@@ -133,9 +133,8 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
     if not tables.is_path(name) and spark.catalog.tableExists(name):
         return {"train": tables.read_table(spark, name)}
     if not tables.is_path(name) or name.startswith("glue/"):
-        raise InputError(
-            "a source: docstrings, a known name, a file, a table or org/name on the hub", name, nearest(name, CORPORA)
-        )
+        expected = "docstrings, a known name, a file or folder, a table, or org/name on the hub"
+        raise InputError(expected, repr(name), nearest(name, ["docstrings", *CORPORA]))
     return _read_hub(spark, corpus)
 
 

@@ -1,11 +1,12 @@
 """How a model directory reaches the executors: by a path that every node reads, or as an artifact of the session."""
 
-import shutil
-import tempfile
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
+
+from sparknlp_tx.artifact import temporary_directory
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,9 +50,11 @@ def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation
         return ModelLocation(directory, None, key)
     name = f"sparknlp_tx-{key[:16]}.tar"
     if name not in _distributed.setdefault(spark, set()):
-        with tempfile.TemporaryDirectory() as folder:
-            archive = shutil.make_archive(str(Path(folder, name.removesuffix(".tar"))), "tar", directory)
-            spark.addArtifacts(archive, archive=True)
+        archive = temporary_directory("archive") / name  # the driver serves it from there as long as it lives
+        with tarfile.open(archive, "w") as tar:
+            for file in sorted(Path(directory).rglob("*")):  # Spark refuses an entry for the folder itself
+                tar.add(file, arcname=str(file.relative_to(directory)), recursive=False)
+        spark.addArtifacts(str(archive), archive=True)
         _distributed[spark].add(name)
     return ModelLocation(directory, name, key)
 

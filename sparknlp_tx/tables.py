@@ -45,9 +45,8 @@ def read_table(spark: "SparkSession", table: str) -> "DataFrame":
     except AnalysisException as error:
         check_delta(spark, error)
         if is_path(table):
-            raise InputError(
-                f"a Delta table at {table}", _reason(error), "Check the path; prepare.py writes such tables."
-            ) from None
+            remedy = "Check the path; jobs/prepare.py writes such tables."
+            raise InputError(f"a Delta table at {table}", _reason(error), remedy) from None
         raise InputError(f"a table {table!r}", "none of that name", _tables_nearby(spark, table)) from None
     except PySparkException as error:
         check_delta(spark, error)
@@ -100,7 +99,8 @@ def check_delta(spark: "SparkSession", error: Exception) -> None:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    return "no such folder" if "PATH_DOES_NOT_EXIST" in text or "doesn't exist" in text else text.strip().splitlines()[0]
+    absent = ("PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND", "doesn't exist")
+    return "no such folder" if any(word in text for word in absent) else text.strip().splitlines()[0]
 
 
 def _tables_nearby(spark: "SparkSession", table: str) -> str:

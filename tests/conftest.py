@@ -69,7 +69,7 @@ def settings(checkpoint):
         "learningRate": 2e-3,
         "headLearningRate": 2e-3,
         "numTrainEpochs": 4.0,
-        "batchSize": 16,
+        "batchSize": 8,
         "maxLength": 32,
         "precision": "float32",
     }

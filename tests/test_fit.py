@@ -34,7 +34,7 @@ def test_the_summary_tells_what_happened(model):
 )
 def test_labels_of_every_kind(train_df, settings, expression, labels):
     df = train_df.withColumn("label", F.expr(expression))
-    model = fitted(df, settings, numTrainEpochs=2.0)
+    model = fitted(df, settings, numTrainEpochs=3.0)
     assert model.labels == labels
     assert evaluate(model.transform(df), "label", "predictedLabel")["accuracy"] > 0.9
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_run_tells_how_the_model_came_about(tracking, model):
     assert run.data.metrics["model_size_mb"] > 0.1
     assert run.data.metrics["rows_per_second"] > 0
     arguments = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/training_arguments.json")
-    assert arguments["per_device_train_batch_size"] == 16
+    assert arguments["per_device_train_batch_size"] == 8
 
 
 def test_pyfunc_transform_and_predict_agree(tracking, spark, model):
@@ -75,7 +76,7 @@ def test_what_is_logged_holds_no_pickle_and_asks_for_no_spark(tracking, model):
     folder = mlflow.artifacts.download_artifacts(info.model_uri)
     files = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
     assert not [file for file in files if file.endswith((".pkl", ".pickle", ".bin", ".pyc"))]
-    requirements = open(os.path.join(folder, "requirements.txt")).read()
+    requirements = Path(folder, "requirements.txt").read_text()
     assert "spark" not in requirements
     assert all("==" in line for line in requirements.splitlines())
     assert "torch==" in requirements

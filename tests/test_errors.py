@@ -1,0 +1,122 @@
+"""Bad input: the error comes before any job or training step, and says what was expected, what was found, what to do."""
+
+import pytest
+from pyspark.sql import functions as F
+
+from sparknlp_tx import TransformerClassifier, tables
+from sparknlp_tx.errors import InputError
+
+
+@pytest.fixture
+def refused(settings, train_df, monkeypatch):
+    """fit must raise InputError with a message; before any Spark job unless told otherwise; never train."""
+
+    def check(message, df=train_df, jobs_allowed=False, **params):
+        monkeypatch.setattr("sparknlp_tx.training.fine_tune", forbidden)
+        if not jobs_allowed:
+            monkeypatch.setattr("sparknlp_tx.classification.learn_labels", forbidden)
+        with pytest.raises(InputError, match=message):
+            TransformerClassifier(**settings | params).fit(df)
+
+    return check
+
+
+def forbidden(*args, **kwargs):
+    raise AssertionError("work has started")
+
+
+def test_a_missing_column_names_the_nearest(refused):
+    refused(r"Expected column 'txet' \(textCol\); found columns text, label. Did you mean 'text'\?", textCol="txet")
+    refused(r"column 'Label' \(labelCol\).*Did you mean 'label'", labelCol="Label")
+    refused(r"column 'xyz' \(textPairCol\).*There are: text, label", textPairCol="xyz")
+    refused(r"column 'w' \(weightCol\)", weightCol="w")
+    refused(r"column 'v' \(validationIndicatorCol\)", validationIndicatorCol="v")
+
+
+def test_columns_of_another_type(refused, train_df):
+    refused(r"string in column 'text' \(textCol\); found array<string>", train_df.withColumn("text", F.split("text", " ")))
+    refused(r"in column 'label' \(labelCol\); found map<string,int>", train_df.withColumn("label", F.expr("map('a', 1)")))
+    refused(
+        r"boolean in column 'v' \(validationIndicatorCol\); found int",
+        train_df.withColumn("v", F.lit(1)),
+        validationIndicatorCol="v",
+    )
+    refused(r"in column 'w' \(weightCol\); found string", train_df.withColumn("w", F.lit("1")), weightCol="w")
+
+
+def test_labels_that_cannot_be_learnt(refused, train_df):
+    refused(r"at least two labels in labelCol 'label'; found only 'card'", train_df.filter("label = 'card'"), jobs_allowed=True)
+    nulls = train_df.withColumn("label", F.expr("nullif(label, 'card')"))
+    refused(r"a label in every row of labelCol 'label'; found 100 rows with null. Fill them in", nulls, jobs_allowed=True)
+    refused("rows to train on; found an empty table", train_df.filter("1 = 0"), jobs_allowed=True)
+    fractions = train_df.withColumn("label", F.expr("if(label = 'card', 0.5D, 1D)"))
+    refused(r"whole numbers or names in labelCol 'label'; found 0\.5", fractions, jobs_allowed=True)
+    refused("found no row with a text", train_df.withColumn("text", F.lit("")), jobs_allowed=True)
+
+
+def test_too_many_labels(spark, refused, monkeypatch):
+    monkeypatch.setattr("sparknlp_tx.staging.MAX_LABELS", 50)
+    ids = spark.range(60).select(F.lit("a").alias("text"), F.col("id").alias("label"))
+    refused(
+        r"at most 50 labels in labelCol 'label'; found more than that. Is it the text or an identifier", ids, jobs_allowed=True
+    )
+
+
+def test_validation_rows_must_be_there_and_not_all(refused, train_df):
+    for value, message in ((True, "found validation rows only"), (False, "found none of them true")):
+        marked = train_df.withColumn("v", F.lit(value))
+        refused(message, marked, jobs_allowed=True, validationIndicatorCol="v")
+
+
+def test_null_texts_with_handle_invalid_error(refused, train_df):
+    holed = train_df.withColumn("text", F.expr("nullif(text, '')")).unionByName(train_df.limit(1).withColumn("text", F.lit("")))
+    refused(
+        r"a text in every row, as handleInvalid='error' says; found 1 rows", holed, jobs_allowed=True, handleInvalid="error"
+    )
+
+
+def test_a_checkpoint_that_is_not_there(refused, tmp_path):
+    refused(r"name of a model on the Hugging Face hub; found checkpoint 'no/such-model'", checkpoint="no/such-model")
+    refused(r"a Hugging Face model in .*; found an empty folder", checkpoint=str(tmp_path))
+    (tmp_path / "metadata").mkdir()
+    refused(r"found metadata. .*its folder model/", checkpoint=str(tmp_path))
+
+
+def test_training_args_that_do_not_exist_or_are_given_twice(refused):
+    refused(
+        r"fields of transformers.TrainingArguments; found 'warmup_step'. Did you mean 'warmup_steps'",
+        trainingArgs={"warmup_step": 5},
+    )
+    refused(
+        r"each training setting once; found 'learning_rate' in trainingArgs, which learningRate sets",
+        trainingArgs={"learning_rate": 1},
+    )
+
+
+def test_transform_refuses_before_a_job(model, test_df):
+    with pytest.raises(InputError, match=r"column 'body' \(textCol\); found columns id, text, label"):
+        model.copy({model.textCol: "body"}).transform(test_df)
+    with pytest.raises(InputError, match=r"string in column 'id' \(textCol\); found bigint"):
+        model.copy({model.textCol: "id"}).transform(test_df)
+    with pytest.raises(InputError, match="no column 'prediction' yet; found one in the DataFrame. Drop or rename it"):
+        model.transform(model.transform(test_df).select("text", "prediction"))
+    with pytest.raises(InputError, match="one value for each of the 3 labels; found 2 values"):
+        model.copy({model.thresholds: [0.5, 0.5]}).transform(test_df)
+    with pytest.raises(InputError, match="two labels for threshold; found 3 labels. Set thresholds"):
+        model.copy({model.threshold: 0.7}).transform(test_df)
+    with pytest.raises(InputError, match="threshold or thresholds; found both"):
+        model.copy({model.threshold: 0.7, model.thresholds: [0.1, 0.2, 0.3]}).transform(test_df)
+
+
+def test_tables_that_are_not_there(spark, tmp_path):
+    with pytest.raises(InputError, match=r"a Delta table at .*/absent; found no such folder"):
+        tables.read_table(spark, str(tmp_path / "absent"))
+    spark.range(3).write.parquet(str(tmp_path / "plain"))
+    with pytest.raises(InputError, match=r"a Delta table at .*/plain; found .*"):
+        tables.read_table(spark, str(tmp_path / "plain"))
+    spark.sql("CREATE SCHEMA IF NOT EXISTS errors")
+    spark.range(3).write.format("delta").mode("overwrite").saveAsTable("errors.reviews")
+    with pytest.raises(InputError, match=r"a table 'errors.review'; found none of that name. Did you mean 'reviews'"):
+        tables.read_table(spark, "errors.review")
+    with pytest.raises(InputError, match="There is no schema 'nowhere' either"):
+        tables.read_table(spark, "nowhere.review")
