@@ -136,14 +136,22 @@ class TransformerClassifier(Estimator, _Stage):
         from sparknlp_tx.training import check_checkpoint
 
         schema = dataset.schema
-        self._check_texts(schema)
-        self._check_column(schema, "labelCol", LABEL_TYPES)
+        self.check_columns(dataset)
         self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
         self._check_column(schema, "validationIndicatorCol", ["boolean"])
         check_training_args(self.getTrainingArgs())
         check_checkpoint(self.getCheckpoint())
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names))
+
+    def check_columns(self, dataset: DataFrame) -> None:
+        """Check the columns that every labelled table has, be it for training or for evaluation.
+
+        Raises:
+            InputError: a text column or the label column is missing or of another type.
+        """
+        self._check_texts(dataset.schema)
+        self._check_column(dataset.schema, "labelCol", LABEL_TYPES)
 
     def _report_invalid(self, labels: LabelCounts) -> None:
         if labels.invalid and self.getHandleInvalid() == "error":

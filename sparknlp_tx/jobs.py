@@ -105,6 +105,8 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
     frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
     estimator = _estimator(options)
+    for frame in frames.values():
+        estimator.check_columns(frame)
     rows = _with_validation(frames, estimator)
     estimator.check(rows)
     if options.experiment:

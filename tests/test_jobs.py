@@ -107,6 +107,8 @@ def test_flags_that_are_wrong_are_refused(job, tracking, train_df, training_flag
     assert "found --inptu. Did you mean '--input'" in refused(
         job, "score", "--model", "m", "--input", "i/t", "--output", "o/t", "--inptu", "x"
     )
+    train_df.withColumnRenamed("text", "body").write.format("delta").save(str(tmp_path / "other"))
+    assert "found columns body, label" in refused(job, "train", *base, "--test", tmp_path / "other")
     (tmp_path / "model").mkdir()
     assert "nothing at" in refused(job, "train", *base)
     assert mlflow.search_runs(search_all_experiments=True).empty
