@@ -115,6 +115,25 @@ def check_model_files(folder: str | Path) -> Path:
     return model
 
 
+def directory_bytes(directory: str | Path) -> int:
+    """Size of the files of a directory."""
+    return sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file())
+
+
+def linked_copy(directory: str | Path) -> Path:
+    """A temporary folder with the same files, linked where that is possible: to add files to a model that stays as it is."""
+    copy = temporary_directory("model")
+    shutil.copytree(directory, copy, copy_function=_link, dirs_exist_ok=True)
+    return copy
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def content_key(directory: str | Path) -> str:
     """A hash of the files of a directory: names and contents."""
     digest = hashlib.sha256()

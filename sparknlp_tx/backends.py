@@ -1,12 +1,69 @@
-"""The ways to run a padded batch. Knows no Spark; loads torch and transformers when a model is loaded."""
+"""The two ways to run a padded batch: torch (any GPU, any model) and OpenVINO (CPU). Knows no Spark.
 
+Torch and transformers are loaded when a model runs on torch, and not before.
+"""
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.errors import InputError
+
+
+def open_backend(
+    path: str | Path, device: str = "auto", precision: str = "auto", threads: int | None = None
+) -> "TorchBackend | OpenVINOBackend":
+    """The way to run a model here: OpenVINO on a CPU, where the model was exported and OpenVINO is installed; else torch.
+
+    Args:
+        path: a Hugging Face directory, with or without a folder `openvino/`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`, `float32`, `bfloat16`, `float16` or `int8`.
+        threads: how many a CPU may use; default all its cores.
+
+    Raises:
+        InputError: the device is not there, or cannot do the precision.
+    """
+    device = resolve_device(device)
+    if device == "cpu" and precision != "float16" and runtime.is_installed() and runtime.is_exported(path, precision):
+        return OpenVINOBackend(path, precision, threads)
+    if precision == "int8":
+        found = f"device {device}" if device != "cpu" else "no OpenVINO" if not runtime.is_installed() else "a model without"
+        raise InputError(
+            "a model quantised by model.quantize(df), on a CPU, with the extra 'cpu'", found, "Use another precision."
+        )
+    return TorchBackend(path, device, precision, threads)
+
+
+class OpenVINOBackend:
+    """Runs padded batches on OpenVINO, on the CPU; loads neither torch nor transformers.
+
+    Args:
+        path: a Hugging Face directory with an export.
+        precision: `auto` (bfloat16 where the processor multiplies it natively, else float32), `float32`, `bfloat16` or `int8`.
+        threads: how many to use; default all cores.
+    """
+
+    device = "cpu"
+
+    def __init__(self, path: str | Path, precision: str = "auto", threads: int | None = None):
+        fast = "bfloat16" if runtime.native_bfloat16() else "float32"
+        self.precision = fast if precision == "auto" else precision
+        arithmetic = fast if precision in ("auto", "int8") else precision
+        self._request = runtime.compile_model(runtime.model_file(path, precision), arithmetic, threads).create_infer_request()
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""
+        return self._request.infer(inputs, share_inputs=True)[0]
+
+    @staticmethod
+    def is_out_of_memory(error: Exception) -> bool:
+        """Whether a smaller batch could help."""
+        return False
 
 
 class TorchBackend:
@@ -17,13 +74,16 @@ class TorchBackend:
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
         precision: `auto` (bfloat16 where the device multiplies it natively, else float16 on a GPU, float32 on a CPU),
             `float32`, `bfloat16` or `float16`.
+        threads: how many a CPU may use; default torch's own choice.
     """
 
-    def __init__(self, path: str | Path, device: str = "auto", precision: str = "auto"):
+    def __init__(self, path: str | Path, device: str = "auto", precision: str = "auto", threads: int | None = None):
         import torch
         from transformers import AutoModelForSequenceClassification
 
         self.device = resolve_device(device)
+        if threads and self.device == "cpu":
+            torch.set_num_threads(threads)
         self.precision = resolve_precision(precision, self.device)
         dtype = getattr(torch, self.precision)
         with quiet_transformers():
@@ -47,20 +107,28 @@ class TorchBackend:
 
 
 def resolve_device(device: str) -> str:
-    """The torch device to use: `cpu` or `cuda:N`. A GPU asked for and absent is an error, never a silent CPU."""
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda:0" if gpus else "cpu"
+    """The device to use: `cpu` or `cuda:N`. A GPU asked for and absent is an error, never a silent CPU."""
     if device == "cpu":
         return device
+    gpus = gpu_count()
+    if device == "auto":
+        return "cuda:0" if gpus else "cpu"
     name, _, index = device.partition(":")
     if name != "cuda" or not (index or "0").isdigit():
         raise InputError("device auto, cpu, cuda or cuda:N", repr(device), "Set device to one of these.")
     if int(index or 0) >= gpus:
         raise InputError(f"a GPU for device {device!r}", f"{gpus} GPUs", "Use device='auto' or a machine with that GPU.")
     return f"cuda:{index or 0}"
+
+
+def gpu_count() -> int:
+    """How many GPUs torch sees; torch is asked, and loaded, only where the system shows one."""
+    shown = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd"), *Path("/dev").glob("dxg")]
+    if os.name == "posix" and not shown:
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def resolve_precision(precision: str, device: str) -> str:

@@ -36,6 +36,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def lead(logits: np.ndarray) -> np.ndarray:
+    """By how much the largest of each row's logits leads over the second: float32 [n]."""
+    best = np.partition(logits, -2, axis=1)[:, -2:]
+    return best[:, 1] - best[:, 0]
+
+
 @dataclass(frozen=True)
 class Decision:
     """How logits become predictions, as in `pyspark.ml.classification.LogisticRegression`.
@@ -75,6 +81,19 @@ class Decision:
             predictions = probabilities.argmax(axis=1).astype(np.float64)
         predictions[np.isnan(probabilities[:, 0])] = np.nan
         return predictions
+
+    def margin(self, logits: np.ndarray) -> np.ndarray:
+        """By how much, in logits, the predicted label leads over the next: float32 [n], 0 where they are level.
+
+        A threshold is a handicap: the rules above compare logit - log(threshold).
+        """
+        if self.thresholds is not None:
+            handicap = np.log(np.maximum(self.thresholds, 1e-30))
+        elif len(self.labels) == 2:
+            handicap = np.log(np.clip([1 - self.threshold, self.threshold], 1e-30, 1))
+        else:
+            handicap = np.zeros(len(self.labels))
+        return lead(logits - handicap.astype(np.float32))
 
     def columns(self, logits: np.ndarray) -> dict[str, list]:
         """All that `transform` gives, by the names of Spark ML's columns, as lists; None for the rows of NaN.

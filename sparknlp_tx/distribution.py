@@ -62,5 +62,10 @@ def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation
 _distributed: WeakKeyDictionary["SparkSession", set[str]] = WeakKeyDictionary()
 
 
+def executors_have_gpus(spark: "SparkSession") -> bool:
+    """Whether the session's configuration gives GPUs to its tasks."""
+    return float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0) > 0
+
+
 def _is_connect(spark: "SparkSession") -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")

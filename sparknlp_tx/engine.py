@@ -3,26 +3,60 @@
 `transform`, `predict`, the MLflow pyfunc and the served endpoint all score through this engine.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sparknlp_tx.backends import TorchBackend
-from sparknlp_tx.decisions import read_config, softmax
-from sparknlp_tx.tokenization import Text, TextEncoder
+from sparknlp_tx.backends import open_backend
+from sparknlp_tx.decisions import lead, read_config, softmax
+from sparknlp_tx.openvino_runtime import read_report
+from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 
-WINDOW_ROWS = 8_192  # rows sorted together: enough that batches hold texts of one length, little enough to hold in memory
+WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
 WINDOW_CHARACTERS = 32_000_000
 TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 16_384}
 
+Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how much the decision leads [n]
+
+
+@dataclass
+class EngineStats:
+    """What an engine has done: rows and texts that were not repeated, tokens, padding, second looks, seconds."""
+
+    rows: int = 0
+    texts: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    second_looks: int = 0
+    tokenise_seconds: float = 0.0
+    run_seconds: float = 0.0
+
 
 class InferenceEngine:
-    """A fine-tuned text classifier, ready to score. Make one with `from_pretrained`."""
+    """A fine-tuned text classifier, ready to score. Make one with `from_pretrained`.
 
-    def __init__(self, encoder: TextEncoder, backend: TorchBackend, num_labels: int, tokens_per_batch: int):
+    With `exact`, a second and more precise backend, rows whose decision leads by less than `margin_bound` are scored again.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        backend: Any,
+        num_labels: int,
+        tokens_per_batch: int,
+        exact: Any = None,
+        margin_bound: float = 0.0,
+    ):
         self.encoder, self.backend, self.num_labels = encoder, backend, num_labels
+        self.stats = EngineStats()
         self._tokens_per_batch = tokens_per_batch
+        self._exact, self._margin_bound = exact, margin_bound
+        self._lock = threading.Lock()  # a server's threads share an engine; a backend runs one batch at a time
 
     @classmethod
     def from_pretrained(
@@ -32,68 +66,95 @@ class InferenceEngine:
         precision: str = "auto",
         max_length: int | None = None,
         tokens_per_batch: int | str = "auto",
+        threads: int | None = None,
     ) -> "InferenceEngine":
         """Load a model directory that `TransformerClassifier` or Hugging Face wrote.
 
         Args:
-            path: a Hugging Face directory: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
+            path: a Hugging Face directory: config.json, model.safetensors, tokenizer.json, tokenizer_config.json; and perhaps
+                openvino/, which is used on CPUs.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            precision: `auto`, `float32`, `bfloat16` or `float16`; see `backends.TorchBackend`.
+            precision: `auto`, `float32`, `bfloat16`, `float16` or `int8`; see `backends.py`.
             max_length: longest sequence in tokens; default the tokenizer's own.
             tokens_per_batch: tokens in a batch, padding included; `auto` is 1,024 on a CPU and 16,384 on a GPU.
+            threads: how many a CPU may use; default all its cores.
 
         Raises:
-            InputError: the directory is incomplete, or the device is not there.
+            InputError: the directory is incomplete, or the device is not there, or it cannot do the precision.
         """
         num_labels = len(read_config(path).labels)
         encoder = TextEncoder(path, max_length)
-        backend = TorchBackend(path, device, precision)
+        backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        return cls(encoder, backend, num_labels, int(tokens_per_batch))
+        exact, bound = None, 0.0
+        if precision == "int8":
+            bound = read_report(path)["int8"]["margin_bound"]
+            exact = open_backend(path, device, "auto", threads) if bound else None
+        return cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
 
-    def predict_logits(self, texts: Sequence[Text | None]) -> np.ndarray:
+    def predict_logits(self, texts: Sequence[Text | None], margin: Margin = lead) -> np.ndarray:
         """Logits of texts or (text, pair) tuples: float32 [n, num_labels]; a row of NaN for None."""
-        windows = list(self.iter_logits([texts]))
+        windows = list(self.iter_logits([texts], margin))
         return np.concatenate(windows) if windows else np.empty((0, self.num_labels), np.float32)
 
     def predict_proba(self, texts: Sequence[Text | None]) -> np.ndarray:
         """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None."""
         return softmax(self.predict_logits(texts))
 
-    def iter_logits(self, batches: Iterable[Sequence[Text | None]]) -> Iterator[np.ndarray]:
+    def iter_logits(self, batches: Iterable[Sequence[Text | None]], margin: Margin = lead) -> Iterator[np.ndarray]:
         """Logits of a stream of batches of texts, in order: arrays float32 [rows, num_labels].
 
         Rows are gathered across batches into windows, so that small batches cost nothing; the arrays have the windows' sizes
         and together as many rows as the batches. A window is held in memory whole.
+
+        Args:
+            batches: lists of texts or of (text, pair) tuples.
+            margin: for int8: by how much a decision leads; see `decisions.Decision.margin`.
         """
         for window in _windows(batches):
-            yield self._window_logits(window)
+            with self._lock:
+                logits = self._window_logits(window, margin)
+            yield logits
 
-    def _window_logits(self, window: list[Text | None]) -> np.ndarray:
+    def _window_logits(self, window: list[Text | None], margin: Margin) -> np.ndarray:
         """Logits of one window; equal texts go through the model once."""
         index: dict[Text, int] = {}
         rows = np.fromiter((-1 if text is None else index.setdefault(text, len(index)) for text in window), np.int64)
         logits = np.full((len(index) + 1, self.num_labels), np.nan, np.float32)  # the last row stands for None
+        self.stats.rows += len(window)
+        self.stats.texts += len(index)
         if index:
-            self._fill_logits(list(index), logits)
+            begin = time.perf_counter()
+            tokens = self.encoder.encode(list(index))
+            ready = time.perf_counter()
+            self._run(self.backend, tokens, np.arange(len(index)), logits)
+            if self._exact is not None:
+                close = np.flatnonzero(margin(logits[:-1]) <= self._margin_bound)
+                self._run(self._exact, tokens, close, logits)
+                self.stats.second_looks += len(close)
+            self.stats.tokenise_seconds += ready - begin
+            self.stats.run_seconds += time.perf_counter() - ready
         return logits[rows]
 
-    def _fill_logits(self, texts: list[Text], logits: np.ndarray) -> None:
-        tokens = self.encoder.encode(texts)
-        lengths = tokens.lengths()
-        order = np.argsort(-lengths, kind="stable")  # longest first: what does not fit the memory shows at once
+    def _run(self, backend: Any, tokens: Tokens, rows: np.ndarray, logits: np.ndarray) -> None:
+        """Run some of the texts and write their logits; longest first, so that what does not fit the memory shows at once."""
+        lengths = tokens.lengths()[rows]
+        order = rows[np.argsort(-lengths, kind="stable")]
+        lengths = np.sort(lengths)[::-1]
         start = 0
         while start < len(order):
-            size = max(1, self._tokens_per_batch // int(lengths[order[start]] or 1))
+            size = max(1, self._tokens_per_batch // max(1, int(lengths[start])))
             batch = order[start : start + size]
             try:
-                logits[batch] = self.backend(self.encoder.pad(tokens, batch))
+                logits[batch] = backend(self.encoder.pad(tokens, batch))
             except RuntimeError as error:
-                if len(batch) == 1 or not self.backend.is_out_of_memory(error):
+                if len(batch) == 1 or not backend.is_out_of_memory(error):
                     raise
                 self._tokens_per_batch = max(1, self._tokens_per_batch // 2)
                 continue
+            self.stats.tokens += int(lengths[start : start + size].sum())
+            self.stats.padded_tokens += len(batch) * int(lengths[start])
             start += len(batch)
 
 

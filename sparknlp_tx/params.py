@@ -1,6 +1,6 @@
 """Every Param once, shared by the estimator and the model it fits. Imports neither torch nor transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
@@ -14,6 +14,9 @@ from pyspark.ml.param.shared import (
     HasValidationIndicatorCol,
     HasWeightCol,
 )
+from pyspark.sql.types import StructType
+
+from sparknlp_tx.errors import InputError, nearest
 
 AUTO = "auto"
 MAX_HEAD_LEARNING_RATE = 5e-3
@@ -101,8 +104,8 @@ class TransformerClassifierParams(
     )
     precision = _param(
         "precision",
-        "arithmetic of scoring: auto, float32, bfloat16 or float16",
-        _one_of(AUTO, "float32", "bfloat16", "float16"),
+        "arithmetic of scoring: auto, float32, bfloat16, float16 or int8",
+        _one_of(AUTO, "float32", "bfloat16", "float16", "int8"),
     )
     tokensPerBatch = _param("tokensPerBatch", "tokens, padding included, in a scoring batch: auto or a number", _tokens)
     device = _param("device", "where executors score: auto, cpu, cuda or cuda:N")
@@ -143,9 +146,35 @@ class TransformerClassifierParams(
         rate = self.getOrDefault("learningRate")
         return max(rate, min(100 * rate, MAX_HEAD_LEARNING_RATE))
 
+    def setParams(self, **params: Any) -> "TransformerClassifierParams":
+        """Set Params by name; returns self.
+
+        Raises:
+            TypeError: there is no such Param; says which is nearest.
+        """
+        for name in params:
+            if not self.hasParam(name):
+                raise TypeError(f"{type(self).__name__} has no Param {name!r}. {nearest(name, [p.name for p in self.params])}")
+        return self._set(**params)
+
     def _column(self, name: str) -> str | None:
         """The column that a Param names; None where the Param is unset or empty."""
         return (self.getOrDefault(name) if self.isDefined(name) else None) or None
+
+    def _check_column(self, schema: StructType, param: str, types: Sequence[str]) -> None:
+        """Raise InputError unless the column that a Param names is there and of one of the types."""
+        name = self._column(param)
+        if name is None:
+            return
+        if name not in schema.names:
+            raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
+        found = schema[name].dataType.simpleString()
+        if schema[name].dataType.typeName() not in types:
+            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
+
+    def _check_texts(self, schema: StructType) -> None:
+        self._check_column(schema, "textCol", ["string"])
+        self._check_column(schema, "textPairCol", ["string"])
 
 
 def _accessors(name: str) -> tuple[Callable, Callable]:

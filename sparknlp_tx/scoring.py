@@ -1,12 +1,16 @@
 """All that runs inside an executor: the pandas UDF, where its model lies, which device it uses, the engines it keeps."""
 
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from sparknlp_tx.artifact import directory_bytes
+from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.decisions import Decision
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.engine import InferenceEngine
@@ -82,7 +86,8 @@ def score_batches(scoring: Scoring) -> Callable[[Iterator[pd.DataFrame]], Iterat
 
 def score_frames(frames: Iterable[pd.DataFrame], engine: InferenceEngine, scoring: Scoring) -> Iterator[pd.DataFrame]:
     """Frames of texts to frames of scores: the same rows in the same order, cut otherwise."""
-    for logits in engine.iter_logits(texts_of(frame, scoring.handle_invalid) for frame in frames):
+    texts = (texts_of(frame, scoring.handle_invalid) for frame in frames)
+    for logits in engine.iter_logits(texts, scoring.decision.margin):
         columns = scoring.decision.columns(logits)
         yield pd.DataFrame({field: columns[field] for field in scoring.columns})
 
@@ -118,46 +123,62 @@ def texts_of(frame: pd.DataFrame, handle_invalid: str) -> list[Text | None]:
     return texts if len(columns) > 1 else [row and row[0] for row in texts]
 
 
-_engines: dict[tuple, InferenceEngine] = {}
+def engine_for(scoring: Scoring, device: str, threads: int | None = None) -> InferenceEngine:
+    """The engine for a model, loaded once in this process, however many tasks, UDFs and threads ask for it."""
+    settings = (device, scoring.precision, scoring.max_length, scoring.tokens_per_batch, threads)
+    return _engines.get(
+        (scoring.location.key, *settings),
+        lambda: InferenceEngine.from_pretrained(scoring.location.resolve(), *settings),
+        lambda: directory_bytes(scoring.location.resolve()),
+    )
 
 
-def engine_for(scoring: Scoring, device: str) -> InferenceEngine:
-    """The engine for a model, loaded once in this process."""
-    key = (scoring.location.key, device, scoring.precision, scoring.max_length, scoring.tokens_per_batch)
-    if key not in _engines:
-        _engines[key] = InferenceEngine.from_pretrained(scoring.location.resolve(), *key[1:])
-    return _engines[key]
+class EngineCache:
+    """Engines by key, bounded by the size of their models on disk; the least recently used goes first."""
+
+    def __init__(self, max_bytes: int):
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._engines: OrderedDict[tuple, tuple[InferenceEngine, int]] = OrderedDict()
+
+    def get(self, key: tuple, load: Callable[[], InferenceEngine], size: Callable[[], int]) -> InferenceEngine:
+        """The engine of a key; loaded where it is not there, by one thread while the others wait."""
+        with self._lock:
+            if key in self._engines:
+                self._engines.move_to_end(key)
+                return self._engines[key][0]
+            needed = size()
+            while self._engines and needed + sum(held for _, held in self._engines.values()) > self._max_bytes:
+                self._engines.popitem(last=False)
+            self._engines[key] = (load(), needed)
+            return self._engines[key][0]
+
+
+def _memory_share() -> int:
+    """What the models of one worker may take: a quarter of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 4 * 1024**3
+
+
+_engines = EngineCache(_memory_share())
 
 
 def task_engine(scoring: Scoring) -> InferenceEngine:
-    """The engine for a Spark task: on the device that the task owns, with the threads of its cores."""
+    """The engine for a Spark task: on the device that the task owns, with as many threads as the task has cores."""
     from pyspark import TaskContext
 
     context = TaskContext.get()
     cores = context.cpus() if context else None
     if cores:
         os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
-    device = task_device(scoring.device, context)
-    engine = engine_for(scoring, device)
-    if cores and device == "cpu":
-        import torch
-
-        torch.set_num_threads(cores)
-    return engine
+    return engine_for(scoring, task_device(scoring.device, context), cores)
 
 
 def task_device(device: str, context: Any) -> str:
     """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
-    if device != "auto":
-        return device
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = gpu_count() if device == "auto" else 0
     if not gpus:
-        return "cpu"
+        return "cpu" if device == "auto" else device
     if context is not None and not os.environ.get("CUDA_VISIBLE_DEVICES"):
         granted = context.resources().get("gpu")
-        if granted:
-            return f"cuda:{granted.addresses[0]}"
-        return f"cuda:{context.partitionId() % gpus}"
+        return f"cuda:{granted.addresses[0] if granted else context.partitionId() % gpus}"
     return "cuda:0"

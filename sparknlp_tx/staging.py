@@ -136,6 +136,13 @@ def stage(
     return train, validation
 
 
+def staged_texts(rows: "datasets.Dataset") -> list[str] | list[tuple[str, str]]:
+    """The texts of staged rows, or their (text, pair) tuples."""
+    if "text_pair" in rows.column_names:
+        return list(zip(rows["text"], rows["text_pair"], strict=True))
+    return rows["text"][:]
+
+
 class _File:
     """An Arrow file that tables are appended to."""
 

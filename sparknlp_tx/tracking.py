@@ -15,7 +15,7 @@ from mlflow.types import Schema
 from mlflow.types.schema import Array, ColSpec, DataType
 
 from sparknlp_tx import tables
-from sparknlp_tx.artifact import temporary_directory
+from sparknlp_tx.artifact import directory_bytes, temporary_directory
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.version import __version__
 
@@ -96,7 +96,7 @@ def changed_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def model_size_mb(model: "TransformerClassificationModel") -> float:
     """Size of a model's files in megabytes (10^6 bytes)."""
-    return sum(file.stat().st_size for file in model.directory.rglob("*") if file.is_file()) / 1e6
+    return directory_bytes(model.directory) / 1e6
 
 
 def log_model(

@@ -1,0 +1,190 @@
+"""A model directory to OpenVINO, once, on the driver: exported, compared with torch before it is trusted, quantised to int8.
+
+Knows no Spark. Needs torch, transformers and the extra `cpu`.
+"""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sparknlp_tx import openvino_runtime as runtime
+from sparknlp_tx.backends import OpenVINOBackend, TorchBackend, quiet_transformers
+from sparknlp_tx.decisions import Decision, softmax
+from sparknlp_tx.engine import InferenceEngine
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.tokenization import Text, TextEncoder
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3  # largest difference of a logit from torch's, in float32, with which an export is trusted
+CALIBRATION_ROWS = 300
+PROBES = ("a", "A short text to compare.", "A longer text, so that batches have rows of several lengths and padding. " * 3)
+
+
+class Agreement(NamedTuple):
+    """How int8 stands against float32 on rows it was not calibrated on: shares from 0 to 1."""
+
+    rows: int
+    agreement: float
+    accuracy: float | None
+    accuracy_float32: float | None
+    scored_again: float
+
+
+def export_openvino(directory: str | Path, texts: Sequence[Text] = ()) -> bool:
+    """Export the model in a Hugging Face directory to its folder `openvino/`, where it can be.
+
+    Args:
+        texts: real rows on which the logits are compared with torch's, beside a few made up here.
+
+    Returns:
+        Whether there is an export that gives torch's logits; if not, why not is logged as a warning, once.
+    """
+    folder = Path(directory, runtime.FOLDER)
+    try:
+        _convert(Path(directory), folder)
+        error = _largest_error(directory, [*texts][:32] + ([] if texts and isinstance(texts[0], tuple) else [*PROBES]))
+        if error > TOLERANCE:
+            raise ValueError(f"its logits differ from torch's by {error:.2g}")
+    except Exception as error:  # converters fail in many ways; torch serves all the same
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        log.warning("This model cannot be exported to OpenVINO (%s): CPUs will score it with torch, more slowly.", reason[:200])
+        return False
+    runtime.update_report(directory, largest_logit_error=error)
+    return True
+
+
+def _convert(directory: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    openvino = runtime.import_openvino()
+    encoder = TextEncoder(directory)
+    with quiet_transformers():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, dtype="float32", attn_implementation="sdpa"
+        ).eval()
+
+    class Logits(torch.nn.Module):
+        """The model with positional inputs and its logits as the one output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+            return self.model(**dict(zip(names, inputs, strict=True))).logits
+
+    padded = encoder.pad(encoder.encode(["two texts", "of different lengths, so that one of them is padded"]), [0, 1])
+    names = list(padded)
+    example = tuple(torch.from_numpy(array) for array in padded.values())
+    with torch.inference_mode(False), torch.no_grad():
+        converted = openvino.convert_model(Logits(), example_input=example)
+    for port, name in zip(converted.inputs, names, strict=True):
+        port.get_tensor().set_names({name})
+        port.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
+        port.get_node().set_element_type(openvino.Type.i64)
+    converted.validate_nodes_and_infer_types()
+    folder.mkdir(exist_ok=True)
+    openvino.save_model(converted, str(folder / runtime.MODEL), compress_to_fp16=False)
+
+
+def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
+    """Largest difference of a logit between the export and torch, in float32, in batches with padding."""
+    encoder = TextEncoder(directory)
+    tokens = encoder.encode(list(texts))
+    exported, torch_backend = OpenVINOBackend(directory, "float32"), TorchBackend(directory, "cpu", "float32")
+    error = 0.0
+    for start in range(0, len(texts), 8):
+        inputs = encoder.pad(tokens, range(start, min(start + 8, len(texts))))
+        error = max(error, float(np.abs(exported(inputs) - torch_backend(inputs)).max()))
+    return error
+
+
+def quantize_openvino(
+    directory: str | Path,
+    calibration: Sequence[Text],
+    held_out: Sequence[Text],
+    labels: Sequence[int] | None,
+    decision: Decision,
+) -> Agreement:
+    """Quantise an exported model to int8 by NNCF's post-training quantisation, and learn which decisions are close.
+
+    A decision is close where int8 could have turned it: where the lead of its best label is under the largest amount by which
+    quantisation changed a lead on the calibration rows.
+
+    Args:
+        calibration: training rows; up to 300 are used.
+        held_out: other rows, to measure the agreement with float32 on.
+        labels: indices of their labels, where they are known.
+        decision: how logits become predictions.
+
+    Returns:
+        The agreement; it is kept with the model, too.
+
+    Raises:
+        InputError: the model has no OpenVINO export.
+    """
+    if not runtime.is_exported(directory):
+        raise InputError(
+            "a model exported to OpenVINO, for int8", "one without", "Install the extra 'cpu', or take another precision."
+        )
+    openvino, nncf = runtime.import_openvino(), runtime.import_nncf()
+    nncf.set_log_level(logging.ERROR)
+    encoder = TextEncoder(directory)
+    texts = list(calibration)[:CALIBRATION_ROWS]
+    tokens = encoder.encode(texts)
+    rows = [encoder.pad(tokens, [row]) for row in range(len(texts))]
+    model = openvino.Core().read_model(str(runtime.model_file(directory, "float32")))
+    quantised = nncf.quantize(
+        model, nncf.Dataset(rows), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(rows), fast_bias_correction=True
+    )
+    openvino.save_model(quantised, str(runtime.model_file(directory, "int8")), compress_to_fp16=False)
+    exact = InferenceEngine.from_pretrained(directory, "cpu", "float32").predict_logits(texts)
+    runtime.update_report(directory, int8={"margin_bound": 0.0})
+    rough = InferenceEngine.from_pretrained(directory, "cpu", "int8").predict_logits(texts)
+    runtime.update_report(directory, int8={"margin_bound": margin_error(rough, exact), "calibration_rows": len(texts)})
+    return measure_agreement(directory, held_out, labels, decision)
+
+
+def measure_agreement(
+    directory: str | Path, texts: Sequence[Text], labels: Sequence[int] | None, decision: Decision
+) -> Agreement:
+    """Score rows by int8, second looks included, and by float32; keep the figures with the model.
+
+    Args:
+        texts: rows that int8 was not calibrated on.
+        labels: their labels' indices, where they are known.
+        decision: how logits become predictions.
+    """
+    rough, exact = (InferenceEngine.from_pretrained(directory, "cpu", precision) for precision in ("int8", "float32"))
+    found, expected = (decision.predict(softmax(engine.predict_logits(texts, decision.margin))) for engine in (rough, exact))
+    measured = Agreement(
+        rows=len(texts),
+        agreement=float((found == expected).mean()),
+        accuracy=None if labels is None else float((found == np.asarray(labels)).mean()),
+        accuracy_float32=None if labels is None else float((expected == np.asarray(labels)).mean()),
+        scored_again=rough.stats.second_looks / max(1, rough.stats.texts),
+    )
+    report = runtime.read_report(directory)
+    runtime.update_report(directory, int8=report["int8"] | measured._asdict())
+    if measured.agreement < 0.995:
+        log.warning("int8 gives %.2f %% of %d rows another label than float32", 100 * (1 - measured.agreement), len(texts))
+    return measured
+
+
+def margin_error(rough: np.ndarray, exact: np.ndarray) -> float:
+    """The largest amount by which quantisation raised the lead of int8's best label over its closest rivals."""
+    rows = np.arange(len(rough))
+    best = rough.argmax(axis=1)
+    raised = 0.0
+    for rivals in (np.argsort(rough, axis=1)[:, -2], np.argsort(exact, axis=1)[:, -1], np.argsort(exact, axis=1)[:, -2]):
+        lead_rough = rough[rows, best] - rough[rows, rivals]
+        lead_exact = exact[rows, best] - exact[rows, rivals]
+        raised = max(raised, float(np.max(lead_rough - lead_exact)))
+    return raised

@@ -1,0 +1,102 @@
+"""OpenVINO as this library uses it: imported without telemetry, its files, its settings. Loads neither torch nor Spark."""
+
+import importlib.util
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FOLDER = "openvino"  # inside a Hugging Face directory, the hub's own convention
+MODEL = "openvino_model.xml"
+INT8_MODEL = "openvino_model_int8.xml"
+REPORT = "sparknlp_tx.json"  # what was measured when the model was exported and quantised
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO can be imported here."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+@lru_cache
+def import_openvino() -> ModuleType:
+    """OpenVINO; its telemetry, which would tell a third party of the import, is kept from loading."""
+    with_telemetry = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # OpenVINO and NNCF then use the stubs they have for its absence
+    try:
+        import openvino
+        import openvino.tools.ovc  # binds its telemetry now
+
+        return openvino
+    finally:
+        _restore(with_telemetry)
+
+
+@lru_cache
+def import_nncf() -> ModuleType:
+    """NNCF, likewise."""
+    import_openvino()
+    with_telemetry = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None
+    try:
+        import nncf
+
+        return nncf
+    finally:
+        _restore(with_telemetry)
+
+
+def _restore(module: ModuleType | None) -> None:
+    if module is None:
+        del sys.modules[_TELEMETRY]
+    else:
+        sys.modules[_TELEMETRY] = module
+
+
+def model_file(directory: str | Path, precision: str) -> Path:
+    """Where the exported model of a precision lies."""
+    return Path(directory, FOLDER, INT8_MODEL if precision == "int8" else MODEL)
+
+
+def is_exported(directory: str | Path, precision: str = "auto") -> bool:
+    """Whether a Hugging Face directory has the exported model of a precision."""
+    return model_file(directory, precision).is_file()
+
+
+def read_report(directory: str | Path) -> dict[str, Any]:
+    """What was measured when the model was exported and quantised; empty where nothing was."""
+    file = Path(directory, FOLDER, REPORT)
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def update_report(directory: str | Path, **entries: Any) -> None:
+    """Add entries to the report."""
+    file = Path(directory, FOLDER, REPORT)
+    file.write_text(json.dumps(read_report(directory) | entries, indent=2) + "\n")
+
+
+@lru_cache
+def native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def compile_model(file: Path, precision: str, threads: int | None) -> Any:
+    """A compiled model for one worker.
+
+    Args:
+        file: the exported model.
+        precision: `float32` or `bfloat16`: the arithmetic of what is not quantised.
+        threads: how many to use; default all cores. They are not pinned: two workers would be pinned to the same core.
+    """
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return import_openvino().Core().compile_model(str(file), "CPU", settings)
