@@ -10,91 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, Model
 from pyspark.ml.functions import array_to_vector
-from pyspark.ml.util import MLReadable, MLWritable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from sparknlp_tx.artifact import check_model_files, content_key, temporary_directory
 from sparknlp_tx.decisions import read_config
 from sparknlp_tx.distribution import ModelLocation, distribute
-from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.params import TransformerClassifierParams
-from sparknlp_tx.persistence import StageReader, StageWriter
+from sparknlp_tx.persistence import SavedStage
 from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sparknlp_tx.scoring import Scoring
-    from sparknlp_tx.training import TrainingResult
+    from sparknlp_tx.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-LABEL_TYPES = (
-    "string",
-    "boolean",
-    "byte",
-    "short",
-    "integer",
-    "int",
-    "long",
-    "bigint",
-    "tinyint",
-    "smallint",
-    "float",
-    "double",
-)
+LABEL_TYPES = ("string", "boolean", "byte", "short", "integer", "long", "float", "double")
 
 
-class _Stage(TransformerClassifierParams, MLReadable, MLWritable):
-    """What the estimator and the model have in common: Params by keyword, saving, checks of columns."""
-
-    _model_dir: Path | None = None
-
-    def setParams(self, **params: Any) -> "_Stage":
-        """Set Params by name; returns self.
-
-        Raises:
-            TypeError: there is no such Param; says which is nearest.
-        """
-        for name in params:
-            if not self.hasParam(name):
-                raise TypeError(f"{type(self).__name__} has no Param {name!r}. {nearest(name, [p.name for p in self.params])}")
-        return self._set(**params)
-
-    def write(self) -> StageWriter:
-        """A writer: `write().overwrite().save(path)`."""
-        return StageWriter(self)
-
-    @classmethod
-    def read(cls) -> StageReader:
-        """A reader: `read().load(path)`."""
-        return StageReader(cls)
-
-    def _saved_state(self) -> dict[str, Any]:
-        return {}
-
-    def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
-        pass
-
-    def _check_column(self, schema: StructType, param: str, types: Sequence[str]) -> None:
-        """Raise InputError unless the column that a Param names is there and of one of the types."""
-        name = self._column(param)
-        if name is None:
-            return
-        if name not in schema.names:
-            raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
-        found = schema[name].dataType.simpleString()
-        if schema[name].dataType.typeName() not in types:
-            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
-
-    def _check_texts(self, schema: StructType) -> None:
-        self._check_column(schema, "textCol", ["string"])
-        self._check_column(schema, "textPairCol", ["string"])
-
-
-class TransformerClassifier(Estimator, _Stage):
+class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
     """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU.
 
     Example:
@@ -114,13 +52,16 @@ class TransformerClassifier(Estimator, _Stage):
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
+        from sparknlp_tx.training import fine_tune
+
         columns = self.check(dataset)
         labels = learn_labels(dataset, columns)
+        self._check_thresholds(len(labels.labels))
         self._report_invalid(labels)
         output = temporary_directory("model")
         with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
             train, validation = stage(dataset, columns, labels, Path(work))
-            result = self._fine_tune(train, validation, labels, output, work)
+            result = fine_tune(train, validation, self._settings(labels.labels), output, work, _active_run_logger())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
         model._adopt(output, content_key(output), dataclasses.asdict(result))
@@ -139,19 +80,27 @@ class TransformerClassifier(Estimator, _Stage):
         self.check_columns(dataset)
         self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
         self._check_column(schema, "validationIndicatorCol", ["boolean"])
-        check_training_args(self.getTrainingArgs())
+        check_training_args(self._settings([]), self._column("validationIndicatorCol") is not None)
         check_checkpoint(self.getCheckpoint())
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names))
 
+    def check_outputs(self, dataset: DataFrame) -> None:
+        """Check that the columns the model will add are not there yet; starts no job.
+
+        Raises:
+            InputError: one is.
+        """
+        self._check_outputs(dataset.schema)
+
     def check_columns(self, dataset: DataFrame) -> None:
-        """Check the columns that every labelled table has, be it for training or for evaluation.
+        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
 
         Raises:
             InputError: a text column or the label column is missing or of another type.
         """
         self._check_texts(dataset.schema)
-        self._check_column(dataset.schema, "labelCol", LABEL_TYPES)
+        self._check_column(dataset.schema, "labelCol", LABEL_TYPES, "a string, a boolean or a number")
 
     def _report_invalid(self, labels: LabelCounts) -> None:
         if labels.invalid and self.getHandleInvalid() == "error":
@@ -163,12 +112,12 @@ class TransformerClassifier(Estimator, _Stage):
         if labels.invalid:
             log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
 
-    def _fine_tune(self, train: Any, validation: Any, labels: LabelCounts, output: Path, work: str) -> "TrainingResult":
-        from sparknlp_tx.training import TrainingSettings, fine_tune
+    def _settings(self, labels: list[str]) -> "TrainingSettings":
+        from sparknlp_tx.training import TrainingSettings
 
-        settings = TrainingSettings(
+        return TrainingSettings(
             checkpoint=self.getCheckpoint(),
-            labels=labels.labels,
+            labels=labels,
             max_length=self.getMaxLength(),
             batch_size=self.getBatchSize(),
             learning_rate=self.getLearningRate(),
@@ -177,10 +126,9 @@ class TransformerClassifier(Estimator, _Stage):
             seed=self.getSeed(),
             training_args=self.getTrainingArgs(),
         )
-        return fine_tune(train, validation, settings, output, work, _active_run_logger())
 
 
-class TransformerClassificationModel(Model, _Stage):
+class TransformerClassificationModel(Model, TransformerClassifierParams, SavedStage):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:
@@ -213,6 +161,8 @@ class TransformerClassificationModel(Model, _Stage):
         from sparknlp_tx.scoring import score_frame
 
         scoring = self._scoring(ModelLocation(str(self.directory), None, self._key))
+        if isinstance(texts, str):
+            raise InputError("a list of texts", "one text", "Put it into a list.")
         width = len(scoring.text_columns)
         rows = [text if isinstance(text, tuple) else (text,) + (None,) * (width - 1) * (text is None) for text in texts]
         for row in rows:
@@ -231,11 +181,7 @@ class TransformerClassificationModel(Model, _Stage):
 
         self._check_texts(dataset.schema)
         scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._key))
-        for name in scoring.columns.values():
-            if name in dataset.columns:
-                raise InputError(
-                    f"no column {name!r} yet", "one in the DataFrame", "Drop or rename it, or name the output column otherwise."
-                )
+        self._check_outputs(dataset.schema)
         texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
         if self.getHandleInvalid() == "skip":
             dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
@@ -253,11 +199,7 @@ class TransformerClassificationModel(Model, _Stage):
     def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
-        moved = self.getThreshold() != self._defaultParamMap[self.threshold]
-        if moved and self.isSet("thresholds"):
-            raise InputError("threshold or thresholds", "both", "Clear one of them.")
-        if moved and self.numClasses != 2:
-            raise InputError("two labels for threshold", f"{self.numClasses} labels", "Set thresholds, one a label.")
+        self._check_thresholds(self.numClasses)
         values = {param.name: value for param, value in self.extractParamMap().items()}
         return Scoring.from_params(values, self.labels, location)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyspark
 from pyspark.ml.param import Params
-from pyspark.ml.util import DefaultParamsReader, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsReader, MLReadable, MLReader, MLWritable, MLWriter
 
 from sparknlp_tx.artifact import FORMAT_VERSION, local_path, read_metadata, write_directory
 from sparknlp_tx.errors import InputError
@@ -73,3 +73,24 @@ class StageReader(MLReader):
         DefaultParamsReader.getAndSetParams(instance, metadata)
         instance._load_state(folder, metadata["sparknlpTx"])
         return instance
+
+
+class SavedStage(MLReadable, MLWritable):
+    """A stage with a writer and a reader, and perhaps a Hugging Face directory."""
+
+    _model_dir: Path | None = None
+
+    def write(self) -> StageWriter:
+        """A writer: `write().overwrite().save(path)`."""
+        return StageWriter(self)
+
+    @classmethod
+    def read(cls) -> StageReader:
+        """A reader: `read().load(path)`."""
+        return StageReader(cls)
+
+    def _saved_state(self) -> dict[str, Any]:
+        return {}
+
+    def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
+        pass

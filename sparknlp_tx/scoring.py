@@ -125,7 +125,7 @@ def engine_for(scoring: Scoring, device: str) -> InferenceEngine:
     """The engine for a model, loaded once in this process."""
     key = (scoring.location.key, device, scoring.precision, scoring.max_length, scoring.tokens_per_batch)
     if key not in _engines:
-        _engines[key] = InferenceEngine.from_pretrained(scoring.location.resolve(), *key[1:])
+        _engines[key] = InferenceEngine.from_pretrained(scoring.location.verified(), *key[1:])
     return _engines[key]
 
 
@@ -148,16 +148,16 @@ def task_engine(scoring: Scoring) -> InferenceEngine:
 
 def task_device(device: str, context: Any) -> str:
     """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
-    if device != "auto":
+    if device not in ("auto", "cuda"):
         return device
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not gpus:
-        return "cpu"
-    if context is not None and not os.environ.get("CUDA_VISIBLE_DEVICES"):
-        granted = context.resources().get("gpu")
-        if granted:
-            return f"cuda:{granted.addresses[0]}"
-        return f"cuda:{context.partitionId() % gpus}"
-    return "cuda:0"
+        return "cpu" if device == "auto" else device
+    if context is None or gpus == 1:
+        return "cuda:0"
+    granted = context.resources().get("gpu")
+    if granted and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return f"cuda:{granted.addresses[0]}"
+    return f"cuda:{context.partitionId() % gpus}"
