@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "jobs"))
 
+import mlflow
 import prepare
 import score
 import train
@@ -45,6 +46,8 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{options.output.absolute()}/mlflow.db"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    mlflow.create_experiment("real data", artifact_location=f"{options.output.absolute()}/mlartifacts")
     spark = local_session(warehouse=options.output / "warehouse")
     print(
         "| corpus | training rows | labels | test accuracy | macro-F1 | training s | rows/s | scoring rows/s, loading included |"
@@ -55,7 +58,7 @@ def main() -> None:
         run(prepare, "--source", corpus, "--path", options.data / corpus, "--output", folder)
         splits = [word for split in ("train", "validation", "test") for word in (f"--{split}", folder / split)]
         model = ["--checkpoint", options.checkpoint, "--model-dir", folder / "model", "--overwrite"]
-        trained = run(train, *splits, *model, *SETTINGS)
+        trained = run(train, *splits, *model, *SETTINGS, "--experiment", "real data")
         scored = run(score, "--model", folder / "model", "--input", folder / "test", "--output", folder / "scored")
         metrics = trained["metrics"]
         print(

@@ -61,7 +61,9 @@ def mlflow_udf(spark: Any, df: Any, model: Any, options: Any) -> Any:
     classifier = pipeline("text-classification", model=str(model.directory))
     signature = infer_signature(["a"], pd.DataFrame({"label": ["a"], "score": [0.5]}), {"batch_size": 32})
     mlflow.transformers.save_model(classifier, path, signature=signature, pip_requirements=["transformers"])
-    udf = mlflow.pyfunc.spark_udf(spark, path, env_manager="local", result_type="label string, score double", params={"batch_size": 32})
+    udf = mlflow.pyfunc.spark_udf(
+        spark, path, env_manager="local", result_type="label string, score double", params={"batch_size": 32}
+    )
     return df.select("text", udf("text")["label"].alias("found"))
 
 
@@ -79,7 +81,9 @@ def batch_udf(spark: Any, df: Any, model: Any, options: Any) -> Any:
         classifier = AutoModelForSequenceClassification.from_pretrained(path).eval()
 
         def predict(texts):
-            inputs = tokenizer([str(text) for text in texts], padding=True, truncation=True, max_length=length, return_tensors="pt")
+            inputs = tokenizer(
+                [str(text) for text in texts], padding=True, truncation=True, max_length=length, return_tensors="pt"
+            )
             with torch.inference_mode():
                 return classifier(**inputs).logits.argmax(-1).numpy().astype("int32")
 
@@ -148,7 +152,9 @@ def main() -> None:
     print(f"| way | rows/s | ratio to {base} | labels equal to float32 |\n| --- | ---: | ---: | ---: |")
     for way, found in rates.items():
         ratios = [ours / theirs for ours, theirs in zip(found, rates[base], strict=True)]
-        print(f"| {way} | {median(found):,.0f} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {equal[way]:.2%} |")
+        print(
+            f"| {way} | {median(found):,.0f} | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {equal[way]:.2%} |"
+        )
     spark.stop()
 
 

@@ -18,12 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import prepare
 import score
 import train
 
 from sparknlp_tx import cli, tables
 from sparknlp_tx.checkpoints import make_checkpoint
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.session import local_session
 
 
@@ -34,12 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", default="demo", help="folder for tables, model and MLflow store (default %(default)s)")
     parser.add_argument("--limit", type=int, default=1_500, help="texts of each library (default %(default)s)")
     parser.add_argument("--num-train-epochs", type=float, default=6, help="passes over the texts (default %(default)s)")
-    options = cli.parse(parser, sys.argv[1:] if argv is None else argv)
-    folder = Path(options.output).absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        options = cli.parse(parser, sys.argv[1:] if argv is None else argv)
+        folder = fresh_folder(options.output)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-    os.environ["MLFLOW_ARTIFACT_ROOT"] = f"{folder}/mlartifacts"
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    mlflow.create_experiment("demo", artifact_location=f"{folder}/mlartifacts")
     begin = time.monotonic()
     spark = local_session("sparknlp_tx demo", warehouse=folder / "warehouse")
     try:
@@ -48,6 +53,18 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         spark.stop()
     return 0
+
+
+def fresh_folder(output: str) -> Path:
+    """An empty folder for the demo; an earlier demo there is removed, anything else is left alone."""
+    folder = Path(output).absolute()
+    marker = folder / ".sparknlp_tx-demo"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise InputError("a new or empty folder, or one of an earlier demo", str(folder), "Name another: --output FOLDER.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.touch()
+    return folder
 
 
 def run(spark: Any, options: Any, folder: Path) -> dict[str, dict[str, Any]]:

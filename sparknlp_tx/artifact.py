@@ -62,7 +62,7 @@ def write_directory(path: str | os.PathLike, write: Callable[[Path], None], over
             old = fresh.with_suffix(".old")
             os.replace(target, old)
             os.replace(fresh, target)
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            shutil.rmtree(old)
         else:
             os.replace(fresh, target)
     finally:
@@ -73,8 +73,12 @@ def write_directory(path: str | os.PathLike, write: Callable[[Path], None], over
 def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Raise InputError where a save would hit something that is there."""
     target = local_path(path)
-    if target.exists() and not overwrite:
+    if not target.exists():
+        return
+    if not overwrite:
         raise InputError(f"nothing at {target} yet", "a file or folder there", "Save elsewhere, or with write().overwrite().")
+    if not (target / "metadata" / "part-00000").is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"a saved stage at {target}, to overwrite", "something else", "Save elsewhere, or remove it yourself.")
 
 
 def read_metadata(folder: str | Path) -> dict[str, Any]:
@@ -85,7 +89,10 @@ def read_metadata(folder: str | Path) -> dict[str, Any]:
             "no such folder" if not Path(folder).is_dir() else ", ".join(sorted(os.listdir(folder))[:10]) or "an empty folder"
         )
         raise InputError(f"a saved model in {folder} (metadata/, model/)", found, "Give the folder that model.save wrote.")
-    metadata = json.loads(file.read_text())
+    try:
+        metadata = json.loads(file.read_text())
+    except ValueError:
+        raise InputError(f"JSON in {file}", "a damaged file", "Save or copy the model again.") from None
     own = metadata.get("sparknlpTx")
     if own is None:
         raise InputError(
@@ -108,8 +115,11 @@ def check_model_files(folder: str | Path) -> Path:
     """
     model = Path(folder, "model")
     missing = [name for name in MODEL_FILES if not (model / name).is_file()]
-    if "model.safetensors" in missing and (model / "model.safetensors.index.json").is_file():
+    index = model / "model.safetensors.index.json"
+    if index.is_file():  # weights in several files
+        shards = set(json.loads(index.read_text())["weight_map"].values())
         missing.remove("model.safetensors")
+        missing += sorted(shard for shard in shards if not (model / shard).is_file())
     if missing:
         raise InputError(f"a complete model in {model}", f"no {', no '.join(missing)}", "Save or copy it again.")
     return model

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sparknlp_tx.scoring import Scoring
-    from sparknlp_tx.training import TrainingResult
+    from sparknlp_tx.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,16 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
+        from sparknlp_tx.training import fine_tune
+
         columns = self.check(dataset)
         labels = learn_labels(dataset, columns)
+        self._check_thresholds(len(labels.labels))
         self._report_invalid(labels)
         output = temporary_directory("model")
         with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
             train, validation = stage(dataset, columns, labels, Path(work))
-            result = self._fine_tune(train, validation, labels, output, work)
+            result = fine_tune(train, validation, self._settings(labels.labels), output, work, _active_run_logger())
             self._prepare_scoring(output, train, validation)
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
@@ -84,19 +87,27 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         self._check_column(schema, "validationIndicatorCol", ["boolean"])
         if self.getPrecision() == "int8" and not openvino_runtime.is_installed():
             raise InputError("OpenVINO for precision 'int8'", "none installed", "pip install 'sparknlp_tx[cpu]'")
-        check_training_args(self.getTrainingArgs())
+        check_training_args(self._settings([]), self._column("validationIndicatorCol") is not None)
         check_checkpoint(self.getCheckpoint())
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names))
 
+    def check_outputs(self, dataset: DataFrame) -> None:
+        """Check that the columns the model will add are not there yet; starts no job.
+
+        Raises:
+            InputError: one is.
+        """
+        self._check_outputs(dataset.schema)
+
     def check_columns(self, dataset: DataFrame) -> None:
-        """Check the columns that every labelled table has, be it for training or for evaluation.
+        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
 
         Raises:
             InputError: a text column or the label column is missing or of another type.
         """
         self._check_texts(dataset.schema)
-        self._check_column(dataset.schema, "labelCol", LABEL_TYPES)
+        self._check_column(dataset.schema, "labelCol", LABEL_TYPES, "a string, a boolean or a number")
 
     def _report_invalid(self, labels: LabelCounts) -> None:
         if labels.invalid and self.getHandleInvalid() == "error":
@@ -108,12 +119,12 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         if labels.invalid:
             log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
 
-    def _fine_tune(self, train: Any, validation: Any, labels: LabelCounts, output: Path, work: str) -> "TrainingResult":
-        from sparknlp_tx.training import TrainingSettings, fine_tune
+    def _settings(self, labels: list[str]) -> "TrainingSettings":
+        from sparknlp_tx.training import TrainingSettings
 
-        settings = TrainingSettings(
+        return TrainingSettings(
             checkpoint=self.getCheckpoint(),
-            labels=labels.labels,
+            labels=labels,
             max_length=self.getMaxLength(),
             batch_size=self.getBatchSize(),
             learning_rate=self.getLearningRate(),
@@ -122,7 +133,6 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
             seed=self.getSeed(),
             training_args=self.getTrainingArgs(),
         )
-        return fine_tune(train, validation, settings, output, work, _active_run_logger())
 
     def _prepare_scoring(self, directory: Path, train: Any, validation: Any) -> None:
         """Export the model for CPUs where OpenVINO is installed; quantise it where `precision` says int8."""
@@ -174,6 +184,8 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, SavedSt
 
         self._ensure_export()
         scoring = self._scoring(ModelLocation(str(self.directory), None, self._key))
+        if isinstance(texts, str):
+            raise InputError("a list of texts", "one text", "Put it into a list.")
         width = len(scoring.text_columns)
         rows = [text if isinstance(text, tuple) else (text,) + (None,) * (width - 1) * (text is None) for text in texts]
         for row in rows:
@@ -194,11 +206,7 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, SavedSt
         if not executors_have_gpus(dataset.sparkSession):
             self._ensure_export()
         scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._key))
-        for name in scoring.columns.values():
-            if name in dataset.columns:
-                raise InputError(
-                    f"no column {name!r} yet", "one in the DataFrame", "Drop or rename it, or name the output column otherwise."
-                )
+        self._check_outputs(dataset.schema)
         texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
         if self.getHandleInvalid() == "skip":
             dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
@@ -216,11 +224,7 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, SavedSt
     def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
-        moved = self.getThreshold() != self._defaultParamMap[self.threshold]
-        if moved and self.isSet("thresholds"):
-            raise InputError("threshold or thresholds", "both", "Clear one of them.")
-        if moved and self.numClasses != 2:
-            raise InputError("two labels for threshold", f"{self.numClasses} labels", "Set thresholds, one a label.")
+        self._check_thresholds(self.numClasses)
         if self.getPrecision() == "int8" and not openvino_runtime.is_exported(self.directory, "int8"):
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
         values = {param.name: value for param, value in self.extractParamMap().items()}

@@ -4,6 +4,7 @@ A source is `docstrings`, a name that is known here, a file or folder (csv, tsv,
 set on the Hugging Face hub (Parquet-backed, as datasets 4 and later want them).
 """
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ EMOTIONS = [
 TEXT_NAMES = ("text", "sentence", "Tweet", "tweet", "sms", "content", "review", "message", "body")
 LABEL_NAMES = ("label_text", "label", "labels", "category", "class", "target", "intent", "sentiment")
 READERS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "parquet": "parquet"}
-SPLITS = {
-    "train": r"train(ing)?",
-    "validation_matched": r"(validation|dev)_matched",
+SPLITS = {  # GLUE's mnli has two of each: the matched one is the usual one
     "validation_mismatched": r"(validation|dev)_mismatched",
-    "validation": r"validation|valid|val|dev",
-    "test": r"test",
+    "test_mismatched": r"test_mismatched",
+    "train": r"train(ing)?",
+    "validation": r"(validation|valid|val|dev)(_matched)?",
+    "test": r"test(_matched)?",
 }
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,17 @@ def read_corpus(spark: SparkSession, source: Source) -> dict[str, DataFrame]:
         InputError: there is no such source, or a column is missing.
     """
     corpus = CORPORA.get(source.source, Corpus(source.source, source.config))
-    splits = _read_splits(spark, source, corpus)
-    if "validation_matched" in splits:  # GLUE's mnli: the matched one is the usual one
-        splits["validation"] = splits.pop("validation_matched")
-    return {name: _normalise(df, source, corpus) for name, df in splits.items()}
+    splits = {}
+    for name, df in _read_splits(spark, source, corpus).items():
+        split = _split_of(name)
+        if split is None:
+            log.warning("split %r is left out: it is none of %s", name, ", ".join(SPLITS))
+            continue
+        df = _normalise(df, source, corpus)
+        if source.source.startswith("glue/") and df.schema["label"].dataType.typeName() in ("long", "integer"):
+            df = df.withColumn("label", F.expr("nullif(label, -1)"))  # a label that GLUE does not tell
+        splits[split] = df
+    return splits
 
 
 def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[str, DataFrame]:
@@ -126,7 +136,7 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
         return {"train": spark.createDataFrame(docstring_rows(source.limit), "text string, label string")}
     if source.path is None and source.source in CORPORA:
         return _read_hub(spark, corpus)
-    if "://" in name or os.path.exists(name):
+    if tables.has_scheme(name) or os.path.exists(name):
         return _read_files(spark, name)
     if source.path is not None or name.startswith((".", "/")):
         raise InputError("a file or a folder", f"nothing at {name}", "Check the path.")
@@ -139,25 +149,37 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
 
 
 def _read_files(spark: SparkSession, path: str) -> dict[str, DataFrame]:
-    """The files of a path by split; files of one split are read together."""
-    if "://" in path or Path(path, "_delta_log").is_dir():
+    """The files and Delta tables of a path by split; files of one split are read together."""
+    if tables.has_scheme(path) or Path(path, "_delta_log").is_dir():
         return {"train": tables.read_table(spark, path)}
     root = local_path(path)
-    files = (
-        [root] if root.is_file() else sorted(f for f in root.rglob("*") if f.is_file() and not f.name.startswith(("_", ".")))
-    )
+    found = {
+        split: tables.read_table(spark, str(folder)) for folder in _delta_folders(root) if (split := _split_of(folder.name))
+    }
+    if found:
+        return found
+    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
     groups: dict[str, list[Path]] = {}
     for file in files:
-        if file.suffix.lstrip(".") in READERS:
-            where = str(file.relative_to(root)) if file != root else ""
-            groups.setdefault(_split_of(where) or "", []).append(file)
+        inside = file.relative_to(root).parts
+        if file.suffix.lstrip(".") in READERS and not any(part.startswith(("_", ".")) for part in inside):
+            groups.setdefault(_split_of("/".join(inside)) or "", []).append(file)
     if not groups:
-        found = ", ".join(file.name for file in files[:8]) or "no files"
-        raise InputError(f"csv, tsv, json lines or parquet files in {path}", found, "Give another path, or a Delta table.")
-    if "" in groups:  # not named by split: all are the training rows
-        rest = groups.pop("")
-        groups = groups or {"train": rest}
+        there = ", ".join(file.name for file in files[:8]) or "no files"
+        raise InputError(f"csv, tsv, json lines or parquet files in {path}", there, "Give another path, or a Delta table.")
+    if "" in groups:
+        if "train" in groups:
+            other = ", ".join(file.name for file in groups[""][:5])
+            raise InputError(
+                "files named by split (train, validation, test), or none of them", f"{other} beside", "Rename them."
+            )
+        groups["train"] = groups.pop("")
     return {split: _read_group(spark, group) for split, group in groups.items()}
+
+
+def _delta_folders(root: Path) -> list[Path]:
+    """The Delta tables right below a folder."""
+    return sorted(log.parent for log in root.glob("*/_delta_log")) if root.is_dir() else []
 
 
 def _split_of(where: str) -> str | None:
@@ -170,7 +192,10 @@ def _split_of(where: str) -> str | None:
 
 
 def _read_group(spark: SparkSession, files: list[Path]) -> DataFrame:
-    suffix = files[0].suffix.lstrip(".")
+    suffixes = sorted({file.suffix for file in files})
+    if len(suffixes) > 1:
+        raise InputError("files of one kind for a split", f"{' and '.join(suffixes)} in {files[0].parent}", "Move some away.")
+    suffix = suffixes[0].lstrip(".")
     reader = spark.read.format(READERS[suffix])
     if READERS[suffix] == "csv":
         options = {"header": True, "multiLine": True, "quote": '"', "escape": '"', "sep": "\t" if suffix == "tsv" else ","}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from sparknlp_tx.artifact import temporary_directory
+from sparknlp_tx.artifact import content_key, temporary_directory
+from sparknlp_tx.errors import InputError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,6 +37,18 @@ class ModelLocation:
         from pyspark import SparkFiles
 
         return Path(SparkFiles.get(self.artifact))
+
+    def verified(self) -> Path:
+        """The directory, its content compared with the key.
+
+        Raises:
+            InputError: files are damaged or missing, or another model was saved there since.
+        """
+        directory = self.resolve()
+        if content_key(directory) != self.key:
+            remedy = "Load the model again, or save it where nothing replaces it."
+            raise InputError(f"the model's files in {directory} as they were", "other or damaged ones", remedy)
+        return directory
 
 
 def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation:

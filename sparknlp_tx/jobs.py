@@ -1,6 +1,7 @@
 """What the jobs do, from their flags to their results: prepare, train, score. `jobs/*.py` are their command lines."""
 
 import argparse
+import difflib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,17 @@ from pyspark.sql import functions as F
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import check_absent
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
-from sparknlp_tx.cli import add_param_flags, make_parser, set_params
+from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
 VALIDATION_COLUMN = "is_validation"
+SCORING_PARAMS = (
+    *("textCol", "textPairCol", "rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol"),
+    *("threshold", "thresholds", "maxLength", "precision", "tokensPerBatch", "device", "handleInvalid"),
+)
 
 
 def prepare_parser(description: str) -> argparse.ArgumentParser:
@@ -51,7 +56,12 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         label=options.label_col,
         limit=options.limit,
     )
-    name = options.name or options.source.rstrip("/").rpartition("/")[2].partition(".")[0].replace("-", "_")
+    name = options.name or _short_name(options.source)
+    _check_output(spark, options)
+    if options.checkpoint:
+        from sparknlp_tx.training import check_checkpoint
+
+        check_checkpoint(options.checkpoint)
     splits = corpora.read_corpus(spark, source)
     written = preparation.prepare(spark, splits, options.output, name, options.seed)
     read = {split: tables.read_table(spark, table) for split, table in written.items() if split != "labels"}
@@ -60,6 +70,28 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     print_profile(report)
     rows = {split: part["rows"] for split, part in report["splits"].items()}
     return {"job": "prepare", "tables": written, "rows": rows, "profile": kept, "seconds": _since(begin)}
+
+
+def _short_name(source: str) -> str:
+    """`data/tickets.csv`, `main.raw.tickets` and `org/tickets` to `tickets`."""
+    last = source.rstrip("/").rpartition("/")[2]
+    last = last.partition(".")[0] if tables.is_path(source) or last.endswith((".csv", ".tsv", ".json", ".jsonl")) else last
+    return last.rpartition(".")[2].replace("-", "_")
+
+
+def _check_output(spark: SparkSession, options: argparse.Namespace) -> None:
+    """Raise InputError where the output is no place for tables, or is what is read."""
+    if not tables.is_path(options.output):
+        if not spark.catalog.databaseExists(options.output):
+            remedy = f"Create it: CREATE SCHEMA {options.output}. For a folder write ./{options.output}."
+            raise InputError(f"a schema {options.output!r}", "none of that name", remedy)
+        target = options.output + "."
+    else:
+        target = tables.full_path(options.output) + "/"
+    read = options.path or options.source
+    read = tables.full_path(read) + "/" if tables.is_path(read) else read
+    if read.startswith(target):
+        raise InputError("an output that is not what is read", options.output, "Name another folder or schema.")
 
 
 def print_profile(report: dict[str, Any]) -> None:
@@ -104,21 +136,20 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     check_absent(options.model_dir, options.overwrite)
     splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
     frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
+    versions = {split: tables.latest_version(spark, table) for split, table in splits.items()}
     estimator = _estimator(options)
-    for frame in frames.values():
-        estimator.check_columns(frame)
-    rows = _with_validation(frames, estimator)
+    rows = _training_rows(frames, estimator)
     estimator.check(rows)
     if options.experiment:
         mlflow.set_experiment(options.experiment)
     with mlflow.start_run() as run:
         for split, table in splits.items():
-            tracking.log_data(spark, table, "training" if split == "train" else split)
+            tracking.log_data(table, versions[split], "training" if split == "train" else split)
         model = estimator.fit(rows)
         model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
         tracking.log_training(model)
         metrics = _evaluate(model, frames)
-        mlflow.log_metrics(metrics)
+        mlflow.log_metrics(metrics, step=model.summary["history"][-1]["step"])  # beside the last of those logged on the way
         logged = tracking.log_model(model, registered_model_name=options.registered_model)
     return _train_result(options, run.info, model, metrics, logged)
 
@@ -126,6 +157,12 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     estimator = TransformerClassifier()
     set_params(estimator, options.params)
+    own = set(vars(train_parser("").parse_known_args(["--train=", "--model-dir="])[0]))
+    known = [name.removeprefix("param:") for name in own]
+    for name in options.extra:
+        near = difflib.get_close_matches(name, [flag(other)[2:].replace("-", "_") for other in known], n=1, cutoff=0.8)
+        if near:
+            raise InputError("flags of this job or TrainingArguments", flag(name), f"Did you mean {flag(near[0])!r}?")
     twice = set(estimator.getTrainingArgs()) & set(options.extra)
     if twice:
         raise InputError(
@@ -134,15 +171,35 @@ def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
 
 
-def _with_validation(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> DataFrame:
-    """The training rows, and marked among them the validation rows where they have a table of their own."""
+def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> DataFrame:
+    """The training rows, and marked among them the validation rows where they have a table of their own.
+
+    Raises:
+        InputError: a table is empty, or lacks a column, or the labels' types differ.
+    """
+    for split, frame in frames.items():
+        estimator.check_columns(frame)
+        if split != "train":
+            estimator.check_outputs(frame)
+        if frame.isEmpty():
+            raise InputError(f"rows in the {split} table", "none", f"Check it, or leave --{split} out.")
     if "validation" not in frames:
         return frames["train"]
     if estimator.isDefined("validationIndicatorCol"):
         raise InputError("--validation or --validation-indicator-col", "both", "Take one of them out.")
+    label = estimator.getLabelCol()
+    types = {split: frames[split].schema[label].dataType.simpleString() for split in ("train", "validation")}
+    if len(set(types.values())) > 1:
+        found = f"{types['train']} and {types['validation']}"
+        raise InputError(f"one type of {label!r} in the training and the validation table", found, "Cast one of them.")
+    params = ("textCol", "textPairCol", "labelCol", "weightCol")
+    names = [estimator.getOrDefault(param) for param in params if estimator.isDefined(param)]
+    marked = []
+    for split in ("train", "validation"):
+        there = [F.col(f"`{name}`") for name in names if name in frames[split].columns]  # validation rows need no weight
+        marked.append(frames[split].select(*there, F.lit(split == "validation").alias(VALIDATION_COLUMN)))
     estimator.setValidationIndicatorCol(VALIDATION_COLUMN)
-    marked = [frames[split].withColumn(VALIDATION_COLUMN, F.lit(split == "validation")) for split in ("train", "validation")]
-    return marked[0].unionByName(marked[1])
+    return marked[0].unionByName(marked[1], allowMissingColumns=True)
 
 
 def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame]) -> dict[str, float]:
@@ -150,6 +207,8 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
     from sparknlp_tx.evaluation import evaluate
 
     metrics: dict[str, float] = {}
+    if not model.getPredictedLabelCol():
+        model = model.copy({model.predictedLabelCol: "__predictedLabel"})
     splits = [split for split in ("validation", "test") if split in frames] or ["train"]
     for split in splits:
         begin = time.monotonic()
@@ -191,7 +250,7 @@ def score_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, help="Delta table to write")
     parser.add_argument("--mode", choices=("overwrite", "append"), default="overwrite")
     parser.add_argument("--keep-cols", nargs="+", metavar="COLUMN", help="input columns to keep; default all")
-    add_param_flags(parser, TransformerClassificationModel().params)
+    add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
     return parser
 
 
@@ -200,7 +259,7 @@ def score(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     from sparknlp_tx.tracking import load_model
 
     begin = time.monotonic()
-    if options.input.rstrip("/") == options.output.rstrip("/"):
+    if tables.sql_name(options.input) == tables.sql_name(options.output):
         raise InputError("an output other than the input", options.output, "Name another table.")
     df = tables.read_table(spark, options.input)
     for name in options.keep_cols or []:

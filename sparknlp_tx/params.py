@@ -1,5 +1,6 @@
 """Every Param once, shared by the estimator and the model it fits. Imports neither torch nor transformers."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +17,12 @@ from pyspark.ml.param.shared import (
 )
 from pyspark.sql.types import StructType
 
+from sparknlp_tx.decisions import Decision
 from sparknlp_tx.errors import InputError, nearest
 
 AUTO = "auto"
 MAX_HEAD_LEARNING_RATE = 5e-3
+OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 
 
 def _checked(convert: Callable[[Any], Any], holds: Callable[[Any], bool], expected: str) -> Callable[[Any], Any]:
@@ -108,7 +111,15 @@ class TransformerClassifierParams(
         _one_of(AUTO, "float32", "bfloat16", "float16", "int8"),
     )
     tokensPerBatch = _param("tokensPerBatch", "tokens, padding included, in a scoring batch: auto or a number", _tokens)
-    device = _param("device", "where executors score: auto, cpu, cuda or cuda:N")
+    device = _param(
+        "device",
+        "where executors score: auto, cpu, cuda or cuda:N",
+        _checked(
+            TypeConverters.toString,
+            lambda value: re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is not None,
+            "auto, cpu, cuda or cuda:N",
+        ),
+    )
     handleInvalid = _param(
         "handleInvalid",
         "null and empty texts: keep (scores are null), skip (rows are left out) or error",
@@ -161,7 +172,26 @@ class TransformerClassifierParams(
         """The column that a Param names; None where the Param is unset or empty."""
         return (self.getOrDefault(name) if self.isDefined(name) else None) or None
 
-    def _check_column(self, schema: StructType, param: str, types: Sequence[str]) -> None:
+    def _check_thresholds(self, num_labels: int) -> None:
+        """Raise InputError where the thresholds do not fit the number of labels."""
+        moved = self.getThreshold() != self._defaultParamMap[self.threshold]
+        if moved and self.isSet("thresholds"):
+            raise InputError("threshold or thresholds", "both", "Clear one of them.")
+        if moved and num_labels != 2:
+            raise InputError("two labels for threshold", f"{num_labels} labels", "Set thresholds, one a label.")
+        if self.isSet("thresholds"):
+            Decision([""] * num_labels, thresholds=self.getThresholds()).check()
+
+    def _check_outputs(self, schema: StructType) -> None:
+        """Raise InputError where an output column is there already; Spark's names do not tell cases apart."""
+        there = {name.lower(): name for name in schema.names}
+        for param in OUTPUT_PARAMS:
+            name = self._column(param)
+            if name and name.lower() in there:
+                found = f"column {there[name.lower()]!r} in the DataFrame"
+                raise InputError(f"no column {name!r} yet", found, f"Drop or rename it, or set {param}.")
+
+    def _check_column(self, schema: StructType, param: str, types: Sequence[str], expected: str = "") -> None:
         """Raise InputError unless the column that a Param names is there and of one of the types."""
         name = self._column(param)
         if name is None:
@@ -170,7 +200,9 @@ class TransformerClassifierParams(
             raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
         found = schema[name].dataType.simpleString()
         if schema[name].dataType.typeName() not in types:
-            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
+            raise InputError(
+                f"{expected or ' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}."
+            )
 
     def _check_texts(self, schema: StructType) -> None:
         self._check_column(schema, "textCol", ["string"])

@@ -53,10 +53,12 @@ def shuffled(df: DataFrame, seed: int) -> DataFrame:
 
 
 def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
-    """(index, label) rows of all splits, in the order that `TransformerClassifier` gives them; none for regression."""
+    """(index, label) rows of the training and validation splits, in the order that `TransformerClassifier` gives them; none for regression."""
     found = None
-    for df in splits.values():
+    for name, df in splits.items():
         kind = df.schema["label"].dataType
+        if name not in ("train", "validation"):  # what is trained on tells the labels
+            continue
         if isinstance(kind, FractionalType):
             return []
         labels = df.select((F.explode("label") if isinstance(kind, ArrayType) else F.col("label")).alias("label"))
@@ -152,7 +154,7 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
 
 def save_profile(spark: SparkSession, report: dict[str, Any], output: str, name: str) -> str:
     """Keep a profile beside the tables: `profile.json` in a local folder, else a table of one JSON string; returns which."""
-    if tables.is_path(output) and "://" not in output:
+    if tables.is_path(output) and not tables.has_scheme(output):
         file = Path(local_path(output), "profile.json")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")

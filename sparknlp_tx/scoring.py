@@ -128,7 +128,7 @@ def engine_for(scoring: Scoring, device: str, threads: int | None = None) -> Inf
     settings = (device, scoring.precision, scoring.max_length, scoring.tokens_per_batch, threads)
     return _engines.get(
         (scoring.location.key, *settings),
-        lambda: InferenceEngine.from_pretrained(scoring.location.resolve(), *settings),
+        lambda: InferenceEngine.from_pretrained(scoring.location.verified(), *settings),
         lambda: directory_bytes(scoring.location.resolve()),
     )
 
@@ -175,10 +175,12 @@ def task_engine(scoring: Scoring) -> InferenceEngine:
 
 def task_device(device: str, context: Any) -> str:
     """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
-    gpus = gpu_count() if device == "auto" else 0
+    gpus = gpu_count() if device in ("auto", "cuda") else 0
     if not gpus:
         return "cpu" if device == "auto" else device
-    if context is not None and not os.environ.get("CUDA_VISIBLE_DEVICES"):
-        granted = context.resources().get("gpu")
-        return f"cuda:{granted.addresses[0] if granted else context.partitionId() % gpus}"
-    return "cuda:0"
+    if context is None or gpus == 1:
+        return "cuda:0"
+    granted = context.resources().get("gpu")
+    if granted and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return f"cuda:{granted.addresses[0]}"
+    return f"cuda:{context.partitionId() % gpus}"

@@ -60,10 +60,14 @@ def learn_labels(df: DataFrame, columns: TrainingColumns) -> LabelCounts:
     Raises:
         InputError: an empty table, null labels, one label only, more than 10,000 labels, or fractions as labels.
     """
+    invalid = invalid_text(columns.text, columns.text_pair)
+    held_out = F.coalesce(_column(columns.validation), F.lit(False)) if columns.validation else F.lit(False)
     counts = (
         df.groupBy(_column(columns.label).alias("value"), label_name(columns.label, df).alias("name"))
         .agg(
-            F.count(F.lit(1)).alias("rows"), F.sum(invalid_text(columns.text, columns.text_pair).cast("long")).alias("invalid")
+            F.count(F.lit(1)).alias("rows"),
+            F.sum(invalid.cast("long")).alias("invalid"),
+            F.sum((~invalid & ~held_out).cast("long")).alias("train"),
         )
         .limit(MAX_LABELS + 1)
         .collect()
@@ -81,7 +85,11 @@ def learn_labels(df: DataFrame, columns: TrainingColumns) -> LabelCounts:
         if isinstance(row["value"], float) and not row["value"].is_integer():
             raise InputError(f"whole numbers or names in {where}", f"{row['value']}", "Round it, or turn it into names.")
     counts.sort(key=lambda row: row["value"])
-    trained = [row for row in counts if row["rows"] > row["invalid"]]
+    trained = [row for row in counts if row["train"]]
+    unknown = [row["name"] for row in counts if row["rows"] > row["invalid"] and not row["train"]]
+    if trained and unknown:
+        remedy = "Filter them out, or put some of their rows among the training rows."
+        raise InputError("validation rows with labels of the training rows", f"{', '.join(unknown[:5])} as well", remedy)
     if len(trained) < 2:
         found = f"only {trained[0]['name']!r}" if trained else "no row with a text"
         raise InputError(f"at least two labels in {where}", found, "Check the column and the table's filters.")
@@ -115,7 +123,10 @@ def stage(
     for row in packed.toLocalIterator(prefetchPartitions=False):
         with pa.ipc.open_stream(bytes(row["batch"])) as stream:
             table = stream.read_all()
-        table = table.set_column(1, "label", pc.index_in(table["label"].cast(pa.string()), value_set=names).cast(pa.int64()))
+        indices = pc.index_in(table["label"].cast(pa.string()), value_set=names)
+        if indices.null_count:
+            raise InputError("the labels counted before", "rows with others", "The table was written to meanwhile: fit again.")
+        table = table.set_column(1, "label", indices.cast(pa.int64()))
         if columns.validation:
             marked = table["validation"]
             table = table.drop_columns("validation")

@@ -15,9 +15,15 @@ def is_path(table: str) -> bool:
     return "/" in table
 
 
+def has_scheme(path: str) -> bool:
+    """Whether a path names its file system: `s3://b/x`, `dbfs:/x`."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) is not None
+
+
 def full_path(table: str) -> str:
     """A table's folder as SQL wants it: absolute, or with its scheme."""
-    return table if "://" in table else os.path.abspath(table.removeprefix("file:"))
+    local = table.removeprefix("file:")
+    return table if has_scheme(local) or local.startswith("//") else os.path.abspath(local)
 
 
 def sql_name(table: str) -> str:
@@ -73,8 +79,17 @@ def write_table(df: "DataFrame", table: str, mode: str = "overwrite") -> None:
 
 
 def latest_version(spark: "SparkSession", table: str) -> int:
-    """The version of a Delta table as of now."""
-    return last_write(spark, table)[0]
+    """The version of a Delta table as of now.
+
+    Raises:
+        InputError: it is no Delta table, but a view or a table of another format.
+    """
+    from pyspark.errors import AnalysisException
+
+    try:
+        return last_write(spark, table)[0]
+    except AnalysisException as error:
+        raise InputError(f"a Delta table {table!r}", _reason(error), "Write it as one: format('delta').") from None
 
 
 def last_write(spark: "SparkSession", table: str) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from sparknlp_tx.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
-    from pyspark.sql import SparkSession
 
     from sparknlp_tx.classification import TransformerClassificationModel
 
@@ -44,15 +43,15 @@ def log_training_metrics(metrics: dict[str, float], step: int) -> None:
     mlflow.log_metrics({name.removeprefix("train.train_"): value for name, value in named.items()}, step=step)
 
 
-def log_data(spark: "SparkSession", table: str, context: str) -> None:
-    """Log a Delta table with its present version as an input of the active run; starts no job on the table's rows.
+def log_data(table: str, at: int, context: str) -> None:
+    """Log a Delta table as an input of the active run; starts no job.
 
     Args:
         table: a name or a path, as `tables.read_table` takes it.
+        at: its version, as `tables.latest_version` tells.
         context: what it is for: `training`, `validation`, `test`, `scoring`.
     """
     place = {"path": table} if tables.is_path(table) else {"delta_table_name": table}
-    at = tables.latest_version(spark, table)
     source = DeltaDatasetSource(**place, delta_table_version=at)
     mlflow.log_input(MetaDataset(source, name=Path(table).name, digest=f"v{at}"), context=context)
 

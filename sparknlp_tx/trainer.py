@@ -25,8 +25,9 @@ PARAM_FIELDS = {
 }
 
 
-def check_training_args(training_args: dict[str, Any]) -> None:
-    """Raise InputError on a field that does not exist or that a Param sets."""
+def check_training_args(settings: "TrainingSettings", validated: bool) -> None:
+    """Raise InputError on a field that does not exist, that a Param sets, or whose value transformers does not take."""
+    training_args = settings.training_args
     fields = training_argument_names()
     for name in training_args:
         if name in PARAM_FIELDS:
@@ -37,6 +38,13 @@ def check_training_args(training_args: dict[str, Any]) -> None:
             )
         if name not in fields:
             raise InputError("fields of transformers.TrainingArguments", repr(name), nearest(name, fields))
+    try:
+        trainer_arguments(settings, Path("unused"), validated)
+    except (TypeError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            "values that transformers.TrainingArguments takes", f"{training_args} ({reason})", "Change them."
+        ) from error
 
 
 def training_argument_names() -> list[str]:
@@ -64,7 +72,6 @@ def trainer_arguments(settings: "TrainingSettings", output_dir: Path, validated:
         "save_only_model": True,
         "load_best_model_at_end": validated,
         "metric_for_best_model": "accuracy",
-        "greater_is_better": True,
         "report_to": "none",
         "disable_tqdm": True,
     }
@@ -134,6 +141,10 @@ class History(TrainerCallback):
         evaluations = [entry for entry in self.entries if metric in entry]
         sign = 1 if greater_is_better else -1
         return max(evaluations, key=lambda entry: sign * entry[metric], default={})
+
+    def last(self) -> dict[str, float]:
+        """The entry of the last evaluation."""
+        return next((entry for entry in reversed(self.entries) if "eval_loss" in entry), {})
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._progress = Progress("training", round(state.num_train_epochs * self._rows), "rows")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What a fine-tuning needs to know. `head_learning_rate` is the peak rate of all above the encoder's layers."""
@@ -65,6 +68,8 @@ def check_checkpoint(checkpoint: str) -> None:
                 ", ".join(found[:10]) or "an empty folder",
                 "Give the folder that save_pretrained wrote; of a model saved by this library, its folder model/.",
             )
+        if not TOKENIZER_FILES & set(found):
+            raise InputError(f"a tokenizer in {checkpoint}", ", ".join(found[:10]), "Save it there: tokenizer.save_pretrained.")
         return
     try:
         AutoConfig.from_pretrained(checkpoint)
@@ -123,7 +128,8 @@ def fine_tune(
         trainer.train()
         seconds = time.monotonic() - begin
         trainer.model.float().save_pretrained(output_dir)
-    best = history.best(args.metric_for_best_model, args.greater_is_better) if validation is not None else {}
+    kept_best = args.load_best_model_at_end
+    best = history.best(args.metric_for_best_model, args.greater_is_better) if kept_best else history.last()
     return TrainingResult(
         history=history.entries,
         metrics={name.removeprefix("eval_"): value for name, value in best.items() if name.startswith("eval_")},

@@ -75,7 +75,10 @@ def test_a_data_set_in_the_form_of_the_hub(spark, tmp_path, monkeypatch):
     rows = datasets.Dataset.from_dict({"sms": ["a", "b", "c"], "label": [0, 1, -1]}, features=features)
     rows.to_parquet(str(tmp_path / "data" / "train-00000-of-00001.parquet"))
     monkeypatch.setitem(corpora.CORPORA, "sms_spam", corpora.Corpus(str(tmp_path)))
-    assert read_corpus(spark, Source("sms_spam"))["train"].collect() == [("a", "ham"), ("b", "spam"), ("c", None)]
+    rows.to_parquet(str(tmp_path / "data" / "unsupervised-00000-of-00001.parquet"))
+    splits = read_corpus(spark, Source("sms_spam"))
+    assert list(splits) == ["train"]
+    assert splits["train"].collect() == [("a", "ham"), ("b", "spam"), ("c", None)]
 
 
 def test_sources_that_are_not_there(spark, tmp_path):
@@ -167,3 +170,32 @@ def test_the_profile_counts_what_is_wrong(spark):
     assert part["test_rows_also_in_train"] == 2
     assert part["splits"]["train"]["null_or_empty_texts"] == 2
     assert part["splits"]["train"]["null_labels"] == 1
+
+
+def test_tables_that_prepare_wrote_are_read_as_splits(spark, corpus, tmp_path):
+    prepare(spark, {"train": corpus}, str(tmp_path), "x", seed=1)
+    splits = read_corpus(spark, Source(str(tmp_path)))
+    assert sorted(splits) == ["test", "train", "validation"]
+    assert sum(df.count() for df in splits.values()) == 2000
+
+
+def test_folders_that_cannot_be_understood_lose_nothing(spark, tmp_path):
+    for name in ("train.csv", "tickets.csv"):
+        (tmp_path / name).write_text("text,label\na,b\n")
+    with pytest.raises(InputError, match="files named by split .*, or none of them; found tickets.csv beside"):
+        read_corpus(spark, Source(str(tmp_path)))
+    (tmp_path / "tickets.csv").rename(tmp_path / "train.tsv")
+    with pytest.raises(InputError, match=r"files of one kind for a split; found \.csv and \.tsv"):
+        read_corpus(spark, Source(str(tmp_path)))
+    (tmp_path / "train.tsv").rename(tmp_path / "test.tsv")
+    (tmp_path / "train.csv").rename(tmp_path / "tickets.csv")
+    assert sorted(read_corpus(spark, Source(str(tmp_path)))) == ["test", "train"]
+
+
+def test_mnli_has_two_of_each(spark, tmp_path, caplog):
+    df = spark.createDataFrame([("a", "b", -1), ("c", "d", 2)], "premise string, hypothesis string, label int").coalesce(1)
+    for name in ("train", "dev_matched", "dev_mismatched", "test_matched", "test_mismatched"):
+        df.toPandas().to_parquet(tmp_path / f"{name}.parquet")
+    splits = read_corpus(spark, Source("glue/mnli", path=str(tmp_path)))
+    assert sorted(splits) == ["test", "test_mismatched", "train", "validation", "validation_mismatched"]
+    assert sorted(row["label"] or 0 for row in splits["test"].collect()) == [0, 2]

@@ -98,8 +98,11 @@ def test_transform_refuses_before_a_job(model, test_df):
         model.copy({model.textCol: "body"}).transform(test_df)
     with pytest.raises(InputError, match=r"string in column 'id' \(textCol\); found bigint"):
         model.copy({model.textCol: "id"}).transform(test_df)
-    with pytest.raises(InputError, match="no column 'prediction' yet; found one in the DataFrame. Drop or rename it"):
-        model.transform(model.transform(test_df).select("text", "prediction"))
+    with pytest.raises(
+        InputError,
+        match=r"no column 'prediction' yet; found column 'Prediction' in the DataFrame\. Drop or rename it, or set predictionCol",
+    ):
+        model.transform(test_df.withColumn("Prediction", F.lit(1)))
     with pytest.raises(InputError, match="one value for each of the 3 labels; found 2 values"):
         model.copy({model.thresholds: [0.5, 0.5]}).transform(test_df)
     with pytest.raises(InputError, match="two labels for threshold; found 3 labels. Set thresholds"):
@@ -120,3 +123,51 @@ def test_tables_that_are_not_there(spark, tmp_path):
         tables.read_table(spark, "errors.review")
     with pytest.raises(InputError, match="There is no schema 'nowhere' either"):
         tables.read_table(spark, "nowhere.review")
+
+
+def test_a_table_that_is_not_delta_by_name(spark):
+    spark.range(3).createOrReplaceTempView("a_view")
+    with pytest.raises(InputError, match="a Delta table 'a_view'; found"):
+        tables.latest_version(spark, "a_view")
+
+
+def test_paths_with_a_scheme_stay_as_they_are():
+    for path in ("dbfs:/mnt/x", "s3://bucket/x", "abfss://c@a.net/x", "hdfs:/x"):
+        assert tables.full_path(path) == path
+        assert tables.sql_name(path) == f"delta.`{path}`"
+    assert tables.full_path("file:/a/b") == "/a/b"
+    assert tables.full_path("data/x").startswith("/")
+
+
+def test_values_that_transformers_does_not_take_are_refused_before_a_job(refused):
+    refused(
+        r"values that transformers.TrainingArguments takes; found .*eval_strategy", trainingArgs={"eval_strategy": "sometimes"}
+    )
+    refused("values that transformers.TrainingArguments takes", trainingArgs={"warmup_steps": "many"})
+
+
+def test_thresholds_are_checked_before_training(refused):
+    refused("one value for each of the 3 labels; found 2", jobs_allowed=True, thresholds=[0.5, 0.5])
+    refused("two labels for threshold; found 3", jobs_allowed=True, threshold=0.9)
+
+
+def test_validation_labels_that_were_never_trained_on(refused, train_df):
+    held = train_df.withColumn("v", F.col("label") == "card")
+    refused("labels of the training rows; found card as well", held, jobs_allowed=True, validationIndicatorCol="v")
+
+
+def test_a_maximum_length_with_no_room_for_text(settings, train_df):
+    with pytest.raises(InputError, match="a maxLength of more than 3 tokens; found 2"):
+        TransformerClassifier(**settings | {"maxLength": 2}).fit(train_df)
+
+
+def test_predict_takes_a_list(model):
+    with pytest.raises(InputError, match="a list of texts; found one text"):
+        model.predict("my card")
+
+
+def test_a_checkpoint_without_a_tokenizer(refused, checkpoint, tmp_path):
+    import shutil
+
+    shutil.copytree(checkpoint, tmp_path / "c", ignore=shutil.ignore_patterns("tokenizer*", "vocab*"))
+    refused(r"a tokenizer in .*; found config.json, model.safetensors", checkpoint=str(tmp_path / "c"))

@@ -101,8 +101,13 @@ def test_staging_leaves_nothing_behind(train_df, settings, tmp_path, monkeypatch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fitted(train_df, settings)
     assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["sparknlp_tx-model"]
-    with pytest.raises(TypeError):  # a field of another type than transformers takes
-        fitted(train_df, settings, trainingArgs={"gradient_accumulation_steps": "many"})
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("sparknlp_tx.training.load_classifier", fail)
+    with pytest.raises(OSError, match="disk full"):
+        fitted(train_df, settings)
     assert not [path for path in tmp_path.iterdir() if "staging" in path.name]
 
 
@@ -112,3 +117,19 @@ def test_column_names_with_dots_and_spaces(train_df, settings):
     scored = model.transform(df)
     assert scored.columns[:2] == ["the.text", "the label"]
     assert scored.filter(F.col("prediction").isNotNull()).count() == 300
+
+
+def test_a_metric_where_less_is_better(train_df, settings):
+    """A rate that climbs without end: the first epoch has the least loss."""
+    marked = train_df.withColumn("held", F.pmod(F.xxhash64("text"), F.lit(4)) == 0)
+    args = {"metric_for_best_model": "loss", "lr_scheduler_type": "constant_with_warmup", "warmup_steps": 400}
+    params = {
+        "learningRate": 1.0,
+        "headLearningRate": 1.0,
+        "numTrainEpochs": 4.0,
+        "trainingArgs": args | {"max_grad_norm": 0.0},
+    }
+    model = fitted(marked, settings, validationIndicatorCol="held", **params)
+    losses = [entry["eval_loss"] for entry in model.summary["history"] if "eval_loss" in entry]
+    assert model.summary["metrics"]["loss"] == min(losses)
+    assert max(losses) > min(losses)

@@ -56,7 +56,8 @@ def test_prepare_train_score(job, tracking, spark, tickets, training_flags, tmp_
     assert trained["metrics"]["test.accuracy"] > 0.9
     assert trained["registered_version"] == 1
     run = mlflow.get_run(trained["run_id"])
-    assert run.data.metrics["test.accuracy"] == trained["metrics"]["test.accuracy"]
+    for name in ("test.accuracy", "validation.accuracy"):
+        assert run.data.metrics[name] == trained["metrics"][name]
     assert run.data.metrics["seconds_per_1000_rows"] > 0
     assert (run.data.params["args.warmup_steps"], run.data.params["args.weight_decay"]) == ("3", "0.01")
     inputs = {i.tags[0].value: json.loads(i.dataset.source) for i in run.inputs.dataset_inputs}
@@ -109,9 +110,48 @@ def test_flags_that_are_wrong_are_refused(job, tracking, train_df, training_flag
     )
     train_df.withColumnRenamed("text", "body").write.format("delta").save(str(tmp_path / "other"))
     assert "found columns body, label" in refused(job, "train", *base, "--test", tmp_path / "other")
+    assert "Did you mean '--max-length'" in refused(job, "train", *base[:4], "--max-lenght", 5)
+    train_df.limit(0).write.format("delta").save(str(tmp_path / "empty"))
+    assert "rows in the validation table; found none" in refused(job, "train", *base, "--validation", tmp_path / "empty")
+    train_df.withColumn("label", train_df.label == "card").write.format("delta").save(str(tmp_path / "boolean"))
+    message = "one type of 'label' in the training and the validation table; found string and boolean"
+    assert message in refused(job, "train", *base, "--validation", tmp_path / "boolean")
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.txt").touch()
+    assert "a saved stage at" in refused(job, "train", *base, "--overwrite")
     assert "nothing at" in refused(job, "train", *base)
     assert mlflow.search_runs(search_all_experiments=True).empty
+
+
+def test_prepare_refuses_before_it_writes(job, tracking, tickets, tmp_path):
+    columns = ["--text-col", "body", "--label-col", "queue"]
+    assert "a schema 'nowhere'; found none" in refused(job, "prepare", "--source", tickets, "--output", "nowhere", *columns)
+    flags = ["--source", tickets, "--output", tmp_path / "d", *columns, "--checkpoint", tmp_path]
+    assert "a Hugging Face model in" in refused(job, "prepare", *flags)
+    assert "an output that is not what is read" in refused(job, "prepare", "--source", tickets.parent, "--output", tmp_path)
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_demo_leaves_other_folders_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "jobs"))
+    import demo
+
+    (tmp_path / "thesis.txt").touch()
+    assert demo.main(["--output", str(tmp_path)]) == 2
+    assert "a new or empty folder, or one of an earlier demo" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_the_demo_from_end_to_end(tmp_path):
+    """A small one, in a process of its own."""
+    command = [sys.executable, str(ROOT / "jobs" / "demo.py"), "--output", str(tmp_path / "demo"), "--limit", "60"]
+    command += ["--num-train-epochs", "1"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    for word in ("10 labels", "accuracy", "rows/s", "A few predictions", "Delta tables", "mlflow ui", "load_model"):
+        assert word in answer.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]  # nothing beside it
 
 
 def test_tables_and_models_that_are_wrong_are_refused(job, tracking, test_df, model, tmp_path):

@@ -53,6 +53,8 @@ def test_saving_onto_something_is_refused_and_overwriting_replaces_it_whole(mode
     with pytest.raises(InputError, match=r"nothing at .*/model yet; found a file or folder there.*overwrite\(\)"):
         model.save(str(saved))
     (saved / "left over").touch()
+    with pytest.raises(InputError, match="a saved stage at .*, to overwrite; found something else"):
+        model.write().overwrite().save(str(saved / "model"))
     model.copy({model.maxLength: 5}).write().overwrite().save(f"file:{saved}")
     assert TransformerClassificationModel.load(str(saved)).getMaxLength() == 5
     assert sorted(path.name for path in saved.iterdir()) == ["metadata", "model"]
@@ -117,3 +119,25 @@ def test_in_a_pipeline_it_is_saved_and_loaded_by_spark(spark, model, test_df, tm
     loaded = PipelineModel.load(str(tmp_path / "pipeline"))
     expected = {row["id"]: row["prediction"] for row in pipeline.transform(test_df).collect()}
     assert {row["id"]: row["prediction"] for row in loaded.transform(test_df).collect()} == expected
+
+
+def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_same(model, saved, test_df):
+    loaded = TransformerClassificationModel.load(str(saved)).setMaxLength(13)
+    weights = saved / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"1234")
+    with pytest.raises(InputError, match=r"the model's files in .* as they were; found other or damaged ones"):
+        loaded.predict(TEXTS)
+    with pytest.raises(Exception, match="found other or damaged ones"):
+        loaded.transform(test_df).collect()
+
+
+def test_damaged_files_are_named(saved):
+    (saved / "model" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"found no model.safetensors"):
+        TransformerClassificationModel.load(str(saved))
+    (saved / "model" / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
+    with pytest.raises(InputError, match=r"found no part-1.safetensors"):
+        TransformerClassificationModel.load(str(saved))
+    (saved / "metadata" / "part-00000").write_text('{"class": "spark')
+    with pytest.raises(InputError, match=r"JSON in .*part-00000; found a damaged file"):
+        TransformerClassificationModel.load(str(saved))
