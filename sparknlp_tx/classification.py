@@ -14,15 +14,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_tx import openvino_runtime
-from sparknlp_tx.artifact import check_model_files, content_key, linked_copy, temporary_directory
-from sparknlp_tx.backends import gpu_count
-from sparknlp_tx.decisions import Decision, read_config
+from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
+from sparknlp_tx.artifact import check_model_files, content_key, temporary_directory
+from sparknlp_tx.decisions import read_config
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import label_name
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
-from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage, staged_texts
+from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LABEL_TYPES = ("string", "boolean", "byte", "short", "integer", "long", "float", "double")
-AGREEMENT_ROWS = 2_000
 
 
 class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
@@ -66,7 +64,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
             train, validation = stage(dataset, columns, labels, Path(work))
             result = fine_tune(train, validation, self._settings(labels.labels), output, work, _active_run_logger())
-            self._prepare_scoring(output, train, validation)
+            prepare_for_cpus(output, train, validation, self.getPrecision())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
         model._adopt(output, content_key(output), dataclasses.asdict(result))
@@ -134,22 +132,8 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
             training_args=self.getTrainingArgs(),
         )
 
-    def _prepare_scoring(self, directory: Path, train: Any, validation: Any) -> None:
-        """Export the model for CPUs where OpenVINO is installed; quantise it where `precision` says int8."""
-        if not openvino_runtime.is_installed():
-            return
-        from sparknlp_tx.export import CALIBRATION_ROWS, export_openvino, quantize_openvino
 
-        step = max(1, len(train) // CALIBRATION_ROWS)
-        texts = staged_texts(train.select(range(0, len(train), step)))
-        if export_openvino(directory, texts) and self.getPrecision() == "int8":
-            held_out = validation if validation is not None else train
-            rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
-            decision = Decision(read_config(directory).labels)
-            quantize_openvino(directory, texts, staged_texts(rows), rows["label"][:], decision)
-
-
-class TransformerClassificationModel(Model, TransformerClassifierParams, SavedStage):
+class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScoring, SavedStage):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:
@@ -160,7 +144,6 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, SavedSt
     def __init__(self) -> None:
         super().__init__()
         self._key = ""
-        self._export_tried = False
         self.labels: list[str] = []
         self.summary: dict[str, Any] = {}
 
@@ -229,57 +212,6 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, SavedSt
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
         values = {param.name: value for param, value in self.extractParamMap().items()}
         return Scoring.from_params(values, self.labels, location)
-
-    def quantize(self, dataset: DataFrame) -> "TransformerClassificationModel":
-        """A copy of this model that scores in int8 on CPUs, and keeps float32's labels.
-
-        Rows whose decision is close are scored again at full precision; how close is learnt from 300 rows of the data set. On
-        up to 2,000 others the agreement with float32 is measured, and both accuracies where the label column is there:
-        `summary["int8"]` tells.
-
-        Args:
-            dataset: rows like those to score, best of the training table, with the text columns and perhaps the label column.
-
-        Raises:
-            InputError: OpenVINO is not installed, the model cannot be exported, or there are too few rows.
-        """
-        from sparknlp_tx.export import CALIBRATION_ROWS, quantize_openvino
-
-        self._check_texts(dataset.schema)
-        if not openvino_runtime.is_installed():
-            raise InputError("OpenVINO to quantise with", "none installed", "pip install 'sparknlp_tx[cpu]'")
-        self._ensure_export()
-        names = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
-        labelled = self.getLabelCol() in dataset.columns
-        columns = [F.col(f"`{name}`") for name in names] + ([label_name(self.getLabelCol(), dataset)] if labelled else [])
-        valid = dataset.filter(~invalid_text(*names, *[None] * (2 - len(names))))
-        rows = [tuple(row) for row in valid.select(*columns).limit(CALIBRATION_ROWS + AGREEMENT_ROWS).collect()]
-        if len(rows) < 2:
-            raise InputError("rows to calibrate on", f"{len(rows)} rows with a text", "Give some hundreds.")
-        calibration, held_out = rows[: min(CALIBRATION_ROWS, len(rows) // 2)], rows[min(CALIBRATION_ROWS, len(rows) // 2) :]
-        index = {label: position for position, label in enumerate(self.labels)}
-        truth = [index.get(row[-1], -1) for row in held_out] if labelled else None
-        directory = linked_copy(self.directory)
-        decision = self._scoring(ModelLocation(str(directory), None, "")).decision
-        texts, others = ([row[: len(names)] if len(names) > 1 else row[0] for row in part] for part in (calibration, held_out))
-        quantize_openvino(directory, texts, others, truth, decision)
-        model = self.copy({self.precision: "int8"})
-        model._adopt(directory, content_key(directory), self.summary)
-        return model
-
-    def _ensure_export(self) -> None:
-        """Export a model that has no OpenVINO export, once, where OpenVINO is installed and its CPU would be used."""
-        wanted = self.getDevice() in ("auto", "cpu") and self.getPrecision() != "float16"
-        if not wanted or self._export_tried or openvino_runtime.is_exported(self.directory):
-            return
-        if not openvino_runtime.is_installed() or (self.getDevice() == "auto" and gpu_count()):
-            return
-        from sparknlp_tx.export import export_openvino
-
-        self._export_tried = True
-        directory = linked_copy(self.directory)
-        if export_openvino(directory):
-            self._adopt(directory, content_key(directory), self.summary)
 
     @property
     def directory(self) -> Path:

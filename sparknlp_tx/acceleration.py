@@ -1,0 +1,99 @@
+"""A model made fast on CPUs, from Spark's side: when it is exported to OpenVINO, and quantised. The work is done in `export.py`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparknlp_tx import openvino_runtime
+from sparknlp_tx.artifact import content_key, linked_copy
+from sparknlp_tx.backends import gpu_count
+from sparknlp_tx.decisions import Decision, read_config
+from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.evaluation import label_name
+from sparknlp_tx.staging import invalid_text, staged_texts
+
+if TYPE_CHECKING:
+    from sparknlp_tx.classification import TransformerClassificationModel
+
+AGREEMENT_ROWS = 2_000
+
+
+def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: str) -> None:
+    """Export a fitted model where OpenVINO is installed; quantise it where `precision` says int8.
+
+    Args:
+        directory: the Hugging Face directory; the export goes into it.
+        train, validation: staged rows; int8 is calibrated on some of the first, and its agreement measured on the second.
+    """
+    if not openvino_runtime.is_installed():
+        return
+    from sparknlp_tx.export import CALIBRATION_ROWS, export_openvino, quantize_openvino
+
+    step = max(1, len(train) // CALIBRATION_ROWS)
+    texts = staged_texts(train.select(range(0, len(train), step)))
+    if export_openvino(directory, texts) and precision == "int8":
+        held_out = validation if validation is not None else train
+        rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
+        decision = Decision(read_config(directory).labels)
+        quantize_openvino(directory, texts, staged_texts(rows), rows["label"][:], decision)
+
+
+class CpuScoring:
+    """What a model needs to be scored fast on CPUs."""
+
+    _export_tried = False
+
+    def quantize(self, dataset: DataFrame) -> "TransformerClassificationModel":
+        """A copy of this model that scores in int8 on CPUs, and keeps float32's labels.
+
+        Rows whose decision is close are scored again at full precision; how close is learnt from 300 rows of the data set. On
+        up to 2,000 others the agreement with float32 is measured, and both accuracies where the label column is there:
+        `summary["int8"]` tells.
+
+        Args:
+            dataset: rows like those to score, best of the training table, with the text columns and perhaps the label column.
+
+        Raises:
+            InputError: OpenVINO is not installed, the model cannot be exported, or there are too few rows.
+        """
+        from sparknlp_tx.export import CALIBRATION_ROWS, quantize_openvino
+
+        self._check_texts(dataset.schema)
+        if not openvino_runtime.is_installed():
+            raise InputError("OpenVINO to quantise with", "none installed", "pip install 'sparknlp_tx[cpu]'")
+        self._ensure_export()
+        names = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
+        labelled = self.getLabelCol() in dataset.columns
+        columns = [F.col(f"`{name}`") for name in names] + ([label_name(self.getLabelCol(), dataset)] if labelled else [])
+        valid = dataset.filter(~invalid_text(*names, *[None] * (2 - len(names))))
+        anyhow = valid.orderBy(F.xxhash64(*names)).select(*columns)  # tables often stand in the order of their labels
+        rows = [tuple(row) for row in anyhow.limit(CALIBRATION_ROWS + AGREEMENT_ROWS).collect()]
+        if len(rows) < 2:
+            raise InputError("rows to calibrate on", f"{len(rows)} rows with a text", "Give some hundreds.")
+        calibration, held_out = rows[: min(CALIBRATION_ROWS, len(rows) // 2)], rows[min(CALIBRATION_ROWS, len(rows) // 2) :]
+        index = {label: position for position, label in enumerate(self.labels)}
+        truth = [index.get(row[-1], -1) for row in held_out] if labelled else None
+        directory = linked_copy(self.directory)
+        decision = self._scoring(ModelLocation(str(directory), None, "")).decision
+        texts, others = ([row[: len(names)] if len(names) > 1 else row[0] for row in part] for part in (calibration, held_out))
+        quantize_openvino(directory, texts, others, truth, decision)
+        model = self.copy({self.precision: "int8"})
+        model._adopt(directory, content_key(directory), self.summary)
+        return model
+
+    def _ensure_export(self) -> None:
+        """Export a model that has no OpenVINO export, once, where OpenVINO is installed and its CPU would be used."""
+        wanted = self.getDevice() in ("auto", "cpu") and self.getPrecision() != "float16"
+        if not wanted or self._export_tried or openvino_runtime.is_exported(self.directory):
+            return
+        if not openvino_runtime.is_installed() or (self.getDevice() == "auto" and gpu_count()):
+            return
+        from sparknlp_tx.export import export_openvino
+
+        self._export_tried = True
+        directory = linked_copy(self.directory)
+        if export_openvino(directory):
+            self._adopt(directory, content_key(directory), self.summary)
