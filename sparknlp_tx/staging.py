@@ -91,7 +91,7 @@ def learn_labels(df: DataFrame, columns: TrainingColumns) -> LabelCounts:
         remedy = "Filter them out, or put some of their rows among the training rows."
         raise InputError("validation rows with labels of the training rows", f"{', '.join(unknown[:5])} as well", remedy)
     if len(trained) < 2:
-        found = f"only {trained[0]['name']!r}" if trained else "no row with a text"
+        found = f"only {trained[0]['name']!r}" if trained else "validation rows only" if unknown else "no row with a text"
         raise InputError(f"at least two labels in {where}", found, "Check the column and the table's filters.")
     return LabelCounts(
         [row["name"] for row in trained],

@@ -53,8 +53,8 @@ class TextEncoder:
         own_limit = config.get("model_max_length") or _UNLIMITED
         self.max_length = int(min(max_length or _UNLIMITED, own_limit))
         special = self._tokenizer.num_special_tokens_to_add(True)
-        if self.max_length <= special:  # fewer, and the tokenizer cuts nothing at all
-            raise InputError(f"a maxLength of more than {special} tokens", str(self.max_length), "That many are special ones.")
+        if self.max_length < special:  # the tokenizer would cut nothing at all
+            raise InputError(f"a maxLength of at least {special} tokens", str(self.max_length), "That many are special ones.")
         if self.max_length < _UNLIMITED:
             self._tokenizer.enable_truncation(self.max_length, direction=config.get("truncation_side", "right"))
         else:

@@ -187,7 +187,7 @@ def test_folders_that_cannot_be_understood_lose_nothing(spark, tmp_path):
     (tmp_path / "tickets.csv").rename(tmp_path / "train.tsv")
     with pytest.raises(InputError, match=r"files of one kind for a split; found \.csv and \.tsv"):
         read_corpus(spark, Source(str(tmp_path)))
-    (tmp_path / "train.tsv").rename(tmp_path / "test.tsv")
+    (tmp_path / "train.tsv").rename(tmp_path / "test.csv")
     (tmp_path / "train.csv").rename(tmp_path / "tickets.csv")
     assert sorted(read_corpus(spark, Source(str(tmp_path)))) == ["test", "train"]
 

@@ -157,7 +157,7 @@ def test_validation_labels_that_were_never_trained_on(refused, train_df):
 
 
 def test_a_maximum_length_with_no_room_for_text(settings, train_df):
-    with pytest.raises(InputError, match="a maxLength of more than 3 tokens; found 2"):
+    with pytest.raises(InputError, match="a maxLength of at least 3 tokens; found 2"):
         TransformerClassifier(**settings | {"maxLength": 2}).fit(train_df)
 
 
