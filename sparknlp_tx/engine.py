@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class EngineStats:
 class InferenceEngine:
     """A fine-tuned text classifier, ready to score. Make one with `from_pretrained`.
 
-    With `exact`, a second and more precise backend, rows whose decision leads by less than `margin_bound` are scored again.
+    With `exact`, which gives a more precise backend when it is first needed, rows whose decision leads by no more than
+    `margin_bound` are scored again: so reduced precision keeps float32's labels.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class InferenceEngine:
         backend: Any,
         num_labels: int,
         tokens_per_batch: int,
-        exact: Any = None,
+        exact: Callable[[], Any] | None = None,
         margin_bound: float = 0.0,
     ):
         self.encoder, self.backend, self.num_labels = encoder, backend, num_labels
@@ -87,10 +89,8 @@ class InferenceEngine:
         backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        exact, bound = None, 0.0
-        if precision == "int8":
-            bound = read_report(path)["int8"]["margin_bound"]
-            exact = open_backend(path, device, "auto", threads) if bound else None
+        bound = read_report(path).get(backend.precision, {}).get("margin_bound", 0.0) if backend.device == "cpu" else 0.0
+        exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if bound else None
         return cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
 
     def predict_logits(self, texts: Sequence[Text | None], margin: Margin = lead) -> np.ndarray:
@@ -131,7 +131,8 @@ class InferenceEngine:
             self._run(self.backend, tokens, np.arange(len(index)), logits)
             if self._exact is not None:
                 close = np.flatnonzero(margin(logits[:-1]) <= self._margin_bound)
-                self._run(self._exact, tokens, close, logits)
+                if len(close):
+                    self._run(self._exact(), tokens, close, logits)
                 self.stats.second_looks += len(close)
             self.stats.tokenise_seconds += ready - begin
             self.stats.run_seconds += time.perf_counter() - ready

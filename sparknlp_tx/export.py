@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # largest difference of a logit from torch's, in float32, with which an export is trusted
 CALIBRATION_ROWS = 300
+SAFETY = 1.5
 PROBES = ("a", "A short text to compare.", "A longer text, so that batches have rows of several lengths and padding. " * 3)
 
 
@@ -56,7 +57,23 @@ def export_openvino(directory: str | Path, texts: Sequence[Text] = ()) -> bool:
         log.warning("This model cannot be exported to OpenVINO (%s): CPUs will score it with torch, more slowly.", reason[:200])
         return False
     runtime.update_report(directory, largest_logit_error=error)
+    if runtime.native_bfloat16() and texts:
+        learn_margin(directory, "bfloat16", list(texts)[:CALIBRATION_ROWS])
     return True
+
+
+def learn_margin(directory: str | Path, precision: str, texts: Sequence[Text]) -> None:
+    """Learn by how little a decision may lead in a reduced precision and still be float32's; keep it with the model.
+
+    It is the largest amount by which the precision raised a lead on the calibration rows, and half as much again for the rows
+    that are not among them.
+    """
+    runtime.update_report(directory, **{precision: {"margin_bound": 0.0}})
+    reduced, exact = (
+        InferenceEngine.from_pretrained(directory, "cpu", p).predict_logits(texts) for p in (precision, "float32")
+    )
+    bound = SAFETY * margin_error(reduced, exact)
+    runtime.update_report(directory, **{precision: {"margin_bound": bound, "calibration_rows": len(texts)}})
 
 
 def _convert(directory: Path, folder: Path) -> None:
@@ -115,9 +132,6 @@ def quantize_openvino(
 ) -> Agreement:
     """Quantise an exported model to int8 by NNCF's post-training quantisation, and learn which decisions are close.
 
-    A decision is close where int8 could have turned it: where the lead of its best label is under the largest amount by which
-    quantisation changed a lead on the calibration rows.
-
     Args:
         calibration: training rows; up to 300 are used.
         held_out: other rows, to measure the agreement with float32 on.
@@ -145,10 +159,7 @@ def quantize_openvino(
         model, nncf.Dataset(rows), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(rows), fast_bias_correction=True
     )
     openvino.save_model(quantised, str(runtime.model_file(directory, "int8")), compress_to_fp16=False)
-    exact = InferenceEngine.from_pretrained(directory, "cpu", "float32").predict_logits(texts)
-    runtime.update_report(directory, int8={"margin_bound": 0.0})
-    rough = InferenceEngine.from_pretrained(directory, "cpu", "int8").predict_logits(texts)
-    runtime.update_report(directory, int8={"margin_bound": margin_error(rough, exact), "calibration_rows": len(texts)})
+    learn_margin(directory, "int8", texts)
     return measure_agreement(directory, held_out, labels, decision)
 
 
