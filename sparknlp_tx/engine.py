@@ -21,6 +21,7 @@ from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
 WINDOW_CHARACTERS = 32_000_000
 TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 16_384}
+MARGIN_BOUND = {"bfloat16": 0.25}  # in logits; for models whose own bound was not learnt
 
 Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how much the decision leads [n]
 
@@ -89,7 +90,8 @@ class InferenceEngine:
         backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        bound = read_report(path).get(backend.precision, {}).get("margin_bound", 0.0) if backend.device == "cpu" else 0.0
+        learnt = read_report(path).get(backend.precision, {}) if backend.device == "cpu" else {"margin_bound": 0.0}
+        bound = learnt.get("margin_bound", MARGIN_BOUND.get(backend.precision, 0.0))
         exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if bound else None
         return cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
 

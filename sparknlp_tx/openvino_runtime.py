@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -75,7 +76,9 @@ def read_report(directory: str | Path) -> dict[str, Any]:
 def update_report(directory: str | Path, **entries: Any) -> None:
     """Add entries to the report."""
     file = Path(directory, FOLDER, REPORT)
-    file.write_text(json.dumps(read_report(directory) | entries, indent=2) + "\n")
+    fresh = file.with_suffix(".new")  # never in place: the file may be a link that another model shares
+    fresh.write_text(json.dumps(read_report(directory) | entries, indent=2) + "\n")
+    os.replace(fresh, file)
 
 
 @lru_cache

@@ -7,6 +7,7 @@ from conftest import texts_of_topics
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sparknlp_tx import InferenceEngine
+from sparknlp_tx.backends import TorchBackend
 from sparknlp_tx.errors import InputError
 
 
@@ -90,7 +91,7 @@ def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
 
     class Small:
         device = "cpu"
-        is_out_of_memory = staticmethod(engine.backend.is_out_of_memory)
+        is_out_of_memory = staticmethod(TorchBackend.is_out_of_memory)
 
         def __call__(self, inputs):
             rows, tokens = inputs["input_ids"].shape
@@ -109,7 +110,7 @@ def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
 def test_an_error_that_is_not_memory_is_raised_as_it_is(engine, texts):
     class Broken:
         device = "cpu"
-        is_out_of_memory = staticmethod(engine.backend.is_out_of_memory)
+        is_out_of_memory = staticmethod(TorchBackend.is_out_of_memory)
 
         def __call__(self, inputs):
             raise RuntimeError("a broken kernel")

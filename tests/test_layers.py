@@ -26,6 +26,7 @@ def modules_after(statement: str) -> set[str]:
         ("import sparknlp_tx.engine, sparknlp_tx.backends", {"pyspark", "mlflow", "torch", "transformers"}),
         ("import sparknlp_tx.training, sparknlp_tx.trainer", {"pyspark", "mlflow"}),
         ("import sparknlp_tx.scoring", {"pyspark", "mlflow", "torch", "transformers"}),
+        ("import sparknlp_tx.openvino_runtime as r; r.import_openvino()", {"pyspark", "mlflow", "torch", "transformers"}),
         ("import sparknlp_tx.jobs", {"torch", "transformers", "mlflow"}),
     ],
 )

@@ -150,13 +150,16 @@ def test_precision_changes_the_numbers_a_little(model):
 
 
 def test_tokens_per_batch_bounds_the_batches(model, monkeypatch):
-    from sparknlp_tx.backends import TorchBackend
+    from sparknlp_tx.backends import OpenVINOBackend, TorchBackend
 
     sizes = []
-    run = TorchBackend.__call__
-    monkeypatch.setattr(
-        TorchBackend, "__call__", lambda self, inputs: sizes.append(inputs["input_ids"].size) or run(self, inputs)
-    )
+    for backend in (TorchBackend, OpenVINOBackend):
+
+        def noting(self, inputs, run=backend.__call__):
+            sizes.append(inputs["input_ids"].size)
+            return run(self, inputs)
+
+        monkeypatch.setattr(backend, "__call__", noting)
     model.copy({model.tokensPerBatch: 40}).predict(TEXTS)
     small = max(sizes)
     sizes.clear()
