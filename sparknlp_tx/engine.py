@@ -92,7 +92,8 @@ class InferenceEngine:
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
         learnt = read_report(path).get(backend.precision, {}) if backend.device == "cpu" else {"margin_bound": 0.0}
         bound = learnt.get("margin_bound", MARGIN_BOUND.get(backend.precision, 0.0))
-        exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if bound else None
+        reduced = backend.device == "cpu" and backend.precision in ("bfloat16", "int8")
+        exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if reduced else None
         return cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
 
     def predict_logits(self, texts: Sequence[Text | None], margin: Margin = lead) -> np.ndarray:
