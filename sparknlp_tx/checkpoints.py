@@ -33,6 +33,8 @@ def make_checkpoint(
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = tokenizers.BertWordPieceTokenizer(lowercase=True)
     tokenizer.train_from_iterator(texts, vocab_size=vocab_size, min_frequency=2, special_tokens=special, show_progress=False)
+    learnt = sorted(set(tokenizer.get_vocab()) - set(special))  # the trainer numbers equals as they happen to come
+    tokenizer = tokenizers.BertWordPieceTokenizer({token: i for i, token in enumerate(special + learnt)}, lowercase=True)
     transformers.set_seed(seed)
     config = transformers.BertConfig(
         vocab_size=tokenizer.get_vocab_size(),

@@ -120,9 +120,11 @@ def _reason(error: Exception) -> str:
 
 def _tables_nearby(spark: "SparkSession", table: str) -> str:
     """A remedy that names the nearest table of the same schema."""
+    from pyspark.errors import PySparkException
+
     schema, _, name = table.replace("`", "").rpartition(".")
     try:
         names = [row["tableName"] for row in spark.sql(f"SHOW TABLES {f'IN {sql_name(schema)}' if schema else ''}").collect()]
-    except Exception:
+    except PySparkException:
         return f"There is no schema {schema!r} either."
     return nearest(name, names)

@@ -14,7 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema
 from mlflow.types.schema import Array, ColSpec, DataType
 
-from sparknlp_tx import tables
+from sparknlp_tx import openvino_runtime, tables
 from sparknlp_tx.artifact import directory_bytes, temporary_directory
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.version import __version__
@@ -64,9 +64,9 @@ def log_training(model: "TransformerClassificationModel") -> None:
     mlflow.log_dict(arguments, "training_arguments.json")
     mlflow.log_dict({"history": model.summary.get("history", [])}, "history.json")
     summary = {name: model.summary.get(name) for name in ("train_seconds", "train_rows", "rows_per_second", "best_epoch")}
-    mlflow.log_metrics(
-        {name: value for name, value in summary.items() if value is not None} | {"model_size_mb": model_size_mb(model)}
-    )
+    summary |= {f"int8.{name}": value for name, value in model.summary.get("int8", {}).items()}
+    summary["model_size_mb"] = model_size_mb(model)
+    mlflow.log_metrics({name: value for name, value in summary.items() if value is not None})
     versions = {f"version.{name}": _version(name) for name in (*ENGINE_PACKAGES, "pyspark", "datasets")}
     mlflow.set_tags(
         {
@@ -126,7 +126,7 @@ def log_model(
         python_model=code_path(),
         artifacts={"model": str(saved)},
         code_paths=[str(Path(code_path()).parent)],
-        pip_requirements=engine_requirements(),
+        pip_requirements=engine_requirements(model),
         signature=signature(model),
         input_example=example(model) if input_example is None else input_example,
         registered_model_name=registered_model_name,
@@ -155,9 +155,10 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
     return ModelSignature(inputs, outputs)
 
 
-def engine_requirements() -> list[str]:
-    """The packages that the engine imports, each at the version installed here."""
-    return [f"{name}=={_version(name)}" for name in ENGINE_PACKAGES]
+def engine_requirements(model: "TransformerClassificationModel") -> list[str]:
+    """The packages that the model's engine imports, each at the version installed here."""
+    exported = ("openvino",) if openvino_runtime.is_exported(model.directory) else ()
+    return [f"{name}=={_version(name)}" for name in (*ENGINE_PACKAGES, *exported)]
 
 
 def _version(package: str) -> str:

@@ -128,15 +128,20 @@ def fine_tune(
         trainer.train()
         seconds = time.monotonic() - begin
         trainer.model.float().save_pretrained(output_dir)
+    return _result(trainer, history, len(train), seconds)
+
+
+def _result(trainer: Any, history: Any, rows: int, seconds: float) -> TrainingResult:
+    args = trainer.args
     kept_best = args.load_best_model_at_end
     best = history.best(args.metric_for_best_model, args.greater_is_better) if kept_best else history.last()
     return TrainingResult(
         history=history.entries,
         metrics={name.removeprefix("eval_"): value for name, value in best.items() if name.startswith("eval_")},
-        best_epoch=best.get("epoch", settings.num_train_epochs),
-        train_rows=len(train),
+        best_epoch=best.get("epoch", trainer.state.epoch),
+        train_rows=rows,
         train_seconds=seconds,
-        rows_per_second=trainer.state.epoch * len(train) / seconds,
+        rows_per_second=trainer.state.epoch * rows / seconds,
         device=str(args.device),
         training_args=json.loads(args.to_json_string()),
     )
