@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_tx import openvino_runtime
-from sparknlp_tx.artifact import content_key, linked_copy
+from sparknlp_tx.artifact import file_hashes, linked_copy
 from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.decisions import Decision, read_config
 from sparknlp_tx.distribution import ModelLocation
@@ -77,11 +77,11 @@ class CpuScoring:
         index = {label: position for position, label in enumerate(self.labels)}
         truth = [index.get(row[-1], -1) for row in held_out] if labelled else None
         directory = linked_copy(self.directory)
-        decision = self._scoring(ModelLocation(str(directory), None, "")).decision
+        decision = self._scoring(ModelLocation(str(directory), None, {})).decision
         texts, others = ([row[: len(names)] if len(names) > 1 else row[0] for row in part] for part in (calibration, held_out))
         quantize_openvino(directory, texts, others, truth, decision)
         model = self.copy({self.precision: "int8"})
-        model._adopt(directory, content_key(directory), self.summary)
+        model._adopt(directory, file_hashes(directory), self.summary)
         return model
 
     def _ensure_export(self) -> None:
@@ -96,4 +96,4 @@ class CpuScoring:
         self._export_tried = True
         directory = linked_copy(self.directory)
         if export_openvino(directory):
-            self._adopt(directory, content_key(directory), self.summary)
+            self._adopt(directory, file_hashes(directory), self.summary)

@@ -144,14 +144,18 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def content_key(directory: str | Path) -> str:
-    """A hash of the files of a directory: names and contents."""
+def file_hashes(directory: str | Path) -> dict[str, str]:
+    """The files of a directory, by their paths in it, with a hash of the content of each."""
+    files = sorted(path for path in Path(directory).rglob("*") if path.is_file())
+    return {file.relative_to(directory).as_posix(): file_hash(file) for file in files}
+
+
+def file_hash(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in Path(directory).rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 

@@ -29,7 +29,7 @@ def open_backend(
         InputError: the device is not there, or cannot do the precision.
     """
     device = resolve_device(device)
-    if device == "cpu" and precision != "float16" and runtime.is_installed() and runtime.is_exported(path, precision):
+    if _runs_on_openvino(path, device, precision):
         return OpenVINOBackend(path, precision, threads)
     if precision == "int8":
         found = f"device {device}" if device != "cpu" else "no OpenVINO" if not runtime.is_installed() else "a model without"
@@ -37,6 +37,17 @@ def open_backend(
             "a model quantised by model.quantize(df), on a CPU, with the extra 'cpu'", found, "Use another precision."
         )
     return TorchBackend(path, device, precision, threads)
+
+
+def unused_files(path: str | Path, device: str, precision: str) -> tuple[str, ...]:
+    """Patterns of a model directory's files that `open_backend` will not read."""
+    if not _runs_on_openvino(path, resolve_device(device), precision):
+        return (f"{runtime.FOLDER}/*",)
+    return ("*.safetensors",) if precision == "int8" else ("*.safetensors", f"{runtime.FOLDER}/*int8*")
+
+
+def _runs_on_openvino(path: str | Path, device: str, precision: str) -> bool:
+    return device == "cpu" and precision != "float16" and runtime.is_installed() and runtime.is_exported(path, precision)
 
 
 class OpenVINOBackend:
@@ -53,7 +64,9 @@ class OpenVINOBackend:
     def __init__(self, path: str | Path, precision: str = "auto", threads: int | None = None):
         fast = "bfloat16" if runtime.native_bfloat16() else "float32"
         self.precision = fast if precision == "auto" else precision
-        arithmetic = "float32" if precision == "int8" else self.precision  # of what is not quantised; bfloat16 there is slower
+        arithmetic = self.precision
+        if precision == "int8":  # of what is not quantised; never less precise than where the margin was learnt
+            arithmetic = fast if runtime.read_report(path).get("arithmetic", fast) == fast else "float32"
         self._request = runtime.compile_model(runtime.model_file(path, precision), arithmetic, threads).create_infer_request()
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, Model
 from pyspark.ml.functions import array_to_vector
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_tx import openvino_runtime
 from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
-from sparknlp_tx.artifact import check_model_files, content_key, temporary_directory
+from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_directory
 from sparknlp_tx.decisions import read_config
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
-from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage
+from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
             prepare_for_cpus(output, train, validation, self.getPrecision())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
-        model._adopt(output, content_key(output), dataclasses.asdict(result))
+        model._adopt(output, file_hashes(output), dataclasses.asdict(result))
         return model
 
     def check(self, dataset: DataFrame) -> TrainingColumns:
@@ -143,7 +144,7 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
 
     def __init__(self) -> None:
         super().__init__()
-        self._key = ""
+        self._files: dict[str, str] = {}
         self.labels: list[str] = []
         self.summary: dict[str, Any] = {}
 
@@ -166,7 +167,7 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
         from sparknlp_tx.scoring import score_frame
 
         self._ensure_export()
-        scoring = self._scoring(ModelLocation(str(self.directory), None, self._key))
+        scoring = self._scoring(ModelLocation(str(self.directory), None, self._files))
         if isinstance(texts, str):
             raise InputError("a list of texts", "one text", "Put it into a list.")
         width = len(scoring.text_columns)
@@ -177,26 +178,33 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
                 raise InputError(expected, repr(row if len(row) > 1 else row[0])[:80], "Change the list, or textPairCol.")
         return score_frame(pd.DataFrame(rows, columns=list(scoring.text_columns), dtype=object), scoring)
 
-    def _transform(self, dataset: DataFrame) -> DataFrame:
+    def observe(self, dataset: DataFrame) -> tuple[DataFrame, ScoringObservation]:
+        """`transform`, and counters of what it did, as `DataFrame.observe` collects them: on classic and on Connect alike.
+
+        Returns:
+            The scored DataFrame, and the observation: after the first action on the DataFrame its `metrics` are there.
+        """
+        observation = ScoringObservation()
+        return self._transform(dataset, observation), observation
+
+    def _transform(self, dataset: DataFrame, observation: ScoringObservation | None = None) -> DataFrame:
         """Add the columns of scores; starts no job.
 
         Raises:
             InputError: a column is missing, of another type, or there already; thresholds that do not fit the labels.
         """
-        from sparknlp_tx.scoring import score_batches
-
         self._check_texts(dataset.schema)
         if not executors_have_gpus(dataset.sparkSession):
             self._ensure_export()
-        scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._key))
+        scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._files))
         self._check_outputs(dataset.schema)
         texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
         if self.getHandleInvalid() == "skip":
             dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
-        # Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
-        udf = F.pandas_udf(score_batches(scoring), scoring.return_type()).asNondeterministic()
         struct = f"__{self.uid}"
-        scored = dataset.withColumn(struct, udf(F.struct(*(F.col(f"`{name}`") for name in texts))))
+        scored = dataset.withColumn(struct, scoring_udf(scoring, observation is not None)(F.struct(*map(text_column, texts))))
+        if observation is not None:
+            scored = observation.on(scored, struct)
         for field, name in scoring.columns.items():
             value = F.col(f"`{struct}`.{field}")
             if field in ("rawPrediction", "probability"):
@@ -224,17 +232,30 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
             )
         return self._model_dir
 
-    def _adopt(self, directory: Path, key: str, summary: dict[str, Any]) -> None:
-        self._model_dir, self._key = directory, key
+    def _adopt(self, directory: Path, files: dict[str, str], summary: dict[str, Any]) -> None:
+        self._model_dir, self._files = directory, files
         self.summary = summary | {"int8": openvino_runtime.read_report(directory).get("int8", {})}
         self.labels = read_config(directory).labels
 
     def _saved_state(self) -> dict[str, Any]:
         self.directory  # noqa: B018  raises where there is none
-        return {"contentKey": self._key, "summary": self.summary}
+        return {"files": self._files, "summary": self.summary}
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
-        self._adopt(check_model_files(folder), own["contentKey"], own["summary"])
+        self._adopt(check_model_files(folder), own["files"], own["summary"])
+
+
+def scoring_udf(scoring: "Scoring", observed: bool) -> Callable[[Column], Column]:
+    """The UDF that scores structs of texts: an Arrow UDF, or where Spark has none yet (4.0) a pandas UDF.
+
+    Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
+    """
+    from sparknlp_tx.scoring import score_arrow, score_pandas
+
+    returned = scoring.return_type(observed)
+    if hasattr(F, "arrow_udf"):
+        return F.arrow_udf(score_arrow(scoring, observed), returned).asNondeterministic()
+    return F.pandas_udf(score_pandas(scoring, observed), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
 
 
 def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:

@@ -95,22 +95,15 @@ class Decision:
             handicap = np.zeros(len(self.labels))
         return lead(logits - handicap.astype(np.float32))
 
-    def columns(self, logits: np.ndarray) -> dict[str, list]:
-        """All that `transform` gives, by the names of Spark ML's columns, as lists; None for the rows of NaN.
+    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """All that `transform` gives, by the names of Spark ML's columns; rows of NaN stay rows of NaN.
 
-        `rawPrediction` and `probability` hold float64 arrays [num_labels], `prediction` floats, `predictedLabel` names.
+        Returns:
+            `rawPrediction` and `probability`: float64 [n, num_labels]; `prediction`: float64 [n].
         """
         probabilities = softmax(logits)
-        predictions = self.predict(probabilities)
-        missing = np.isnan(predictions)
-        raw = logits.astype(np.float64)
-        columns = {
-            "rawPrediction": list(raw),
-            "probability": list(probabilities),
-            "prediction": predictions.tolist(),
-            "predictedLabel": [None if none else self.labels[int(p)] for p, none in zip(predictions, missing, strict=True)],
+        return {
+            "rawPrediction": logits.astype(np.float64),
+            "probability": probabilities,
+            "prediction": self.predict(probabilities),
         }
-        for row in np.flatnonzero(missing):
-            for name in ("rawPrediction", "probability", "prediction"):
-                columns[name][row] = None
-        return columns

@@ -1,12 +1,15 @@
 """How a model directory reaches the executors: by a path that every node reads, or as an artifact of the session."""
 
+import hashlib
 import tarfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from sparknlp_tx.artifact import content_key, temporary_directory
+from sparknlp_tx.artifact import file_hash, temporary_directory
 from sparknlp_tx.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,12 +26,17 @@ class ModelLocation:
     Args:
         path: the directory as the driver sees it.
         artifact: name of the session artifact that carries it; None where every node reads the path.
-        key: hash of the content; engines are kept by it, never by path.
+        files: the directory's files with the hashes of their contents, see `artifact.file_hashes`.
     """
 
     path: str
     artifact: str | None
-    key: str
+    files: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """A hash of the whole content; engines are kept by it, never by path."""
+        return hashlib.sha256(repr(sorted(self.files.items())).encode()).hexdigest()
 
     def resolve(self) -> Path:
         """The directory, as seen from this process."""
@@ -38,20 +46,33 @@ class ModelLocation:
 
         return Path(SparkFiles.get(self.artifact))
 
-    def verified(self) -> Path:
-        """The directory, its content compared with the key.
+    def verified(self, unused: Sequence[str] = ()) -> Path:
+        """The directory, the content of its files compared with their hashes.
+
+        Args:
+            unused: patterns of the files that will not be read, and so not compared either.
 
         Raises:
-            InputError: files are damaged or missing, or another model was saved there since.
+            InputError: a file is damaged or missing, or another model was saved there since.
         """
         directory = self.resolve()
-        if content_key(directory) != self.key:
-            remedy = "Load the model again, or save it where nothing replaces it."
-            raise InputError(f"the model's files in {directory} as they were", "other or damaged ones", remedy)
+        for name, known in self.files.items():
+            if any(fnmatch(name, pattern) for pattern in unused):
+                continue
+            file = directory / name
+            found = "no such file" if not file.is_file() else "" if file_hash(file) == known else "another or a damaged one"
+            if found:
+                remedy = "Load the model again, or save it where nothing replaces it."
+                raise InputError(f"the model's file {file} as it was", found, remedy)
         return directory
 
+    def size(self, unused: Sequence[str] = ()) -> int:
+        """Bytes of the files that are read."""
+        used = (name for name in self.files if not any(fnmatch(name, pattern) for pattern in unused))
+        return sum((self.resolve() / name).stat().st_size for name in used)
 
-def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation:
+
+def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) -> ModelLocation:
     """Make a model directory known to the executors of a session; starts no job.
 
     In local mode, and on a path that a platform mounts everywhere, the path itself serves. Otherwise the directory travels as
@@ -59,9 +80,10 @@ def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation
     """
     master = spark.conf.get("spark.master", "") or ""
     local = master == "local" or master.startswith("local[")
+    in_place = ModelLocation(directory, None, files)
     if (local and not _is_connect(spark)) or directory.startswith(SHARED_ROOTS):
-        return ModelLocation(directory, None, key)
-    name = f"sparknlp_tx-{key[:16]}.tar"
+        return in_place
+    name = f"sparknlp_tx-{in_place.key[:16]}.tar"
     if name not in _distributed.setdefault(spark, set()):
         archive = temporary_directory("archive") / name  # the driver serves it from there as long as it lives
         with tarfile.open(archive, "w") as tar:
@@ -69,7 +91,7 @@ def distribute(spark: "SparkSession", directory: str, key: str) -> ModelLocation
                 tar.add(file, arcname=str(file.relative_to(directory)), recursive=False)
         spark.addArtifacts(str(archive), archive=True)
         _distributed[spark].add(name)
-    return ModelLocation(directory, name, key)
+    return ModelLocation(directory, name, files)
 
 
 _distributed: WeakKeyDictionary["SparkSession", set[str]] = WeakKeyDictionary()

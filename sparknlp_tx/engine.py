@@ -28,13 +28,25 @@ Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how 
 
 @dataclass
 class EngineStats:
-    """What an engine has done: rows and texts that were not repeated, tokens, padding, second looks, seconds."""
+    """What an engine has done since its counters were taken last.
 
+    Attributes:
+        loads: how often it was loaded: 1, once; tasks: how many Spark tasks it began.
+        rows: rows scored; invalid: those without a text; texts: those that were not repeated in their window.
+        tokens: tokens run, second looks included; padded_tokens: the same with padding.
+        second_looks: texts that were scored again at full precision.
+        load_seconds, tokenise_seconds, run_seconds: where the time went.
+    """
+
+    loads: int = 0
+    tasks: int = 0
     rows: int = 0
+    invalid: int = 0
     texts: int = 0
     tokens: int = 0
     padded_tokens: int = 0
     second_looks: int = 0
+    load_seconds: float = 0.0
     tokenise_seconds: float = 0.0
     run_seconds: float = 0.0
 
@@ -85,6 +97,7 @@ class InferenceEngine:
         Raises:
             InputError: the directory is incomplete, or the device is not there, or it cannot do the precision.
         """
+        begin = time.perf_counter()
         num_labels = len(read_config(path).labels)
         encoder = TextEncoder(path, max_length)
         backend = open_backend(path, device, precision, threads)
@@ -94,7 +107,15 @@ class InferenceEngine:
         bound = learnt.get("margin_bound", MARGIN_BOUND.get(backend.precision, 0.0))
         reduced = backend.device == "cpu" and backend.precision in ("bfloat16", "int8")
         exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if reduced else None
-        return cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
+        engine = cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
+        engine.stats = EngineStats(loads=1, load_seconds=time.perf_counter() - begin)
+        return engine
+
+    def take_stats(self) -> EngineStats:
+        """The counters, which begin anew."""
+        with self._lock:
+            stats, self.stats = self.stats, EngineStats()
+        return stats
 
     def predict_logits(self, texts: Sequence[Text | None], margin: Margin = lead) -> np.ndarray:
         """Logits of texts or (text, pair) tuples: float32 [n, num_labels]; a row of NaN for None."""
@@ -126,6 +147,7 @@ class InferenceEngine:
         rows = np.fromiter((-1 if text is None else index.setdefault(text, len(index)) for text in window), np.int64)
         logits = np.full((len(index) + 1, self.num_labels), np.nan, np.float32)  # the last row stands for None
         self.stats.rows += len(window)
+        self.stats.invalid += int((rows < 0).sum())
         self.stats.texts += len(index)
         if index:
             begin = time.perf_counter()

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import os
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,6 +90,9 @@ def native_bfloat16() -> bool:
 def compile_model(file: Path, precision: str, threads: int | None) -> Any:
     """A compiled model for one worker.
 
+    In bfloat16 attention runs operation by operation, not as one generated kernel (`SNIPPETS_MODE`): on texts of 15 tokens the
+    whole model is 1.3 times as fast then, on 256 tokens as fast as before. In float32 the kernel is the faster of the two.
+
     Args:
         file: the exported model.
         precision: `float32` or `bfloat16`: the arithmetic of what is not quantised.
@@ -102,4 +105,10 @@ def compile_model(file: Path, precision: str, threads: int | None) -> Any:
     }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    return import_openvino().Core().compile_model(str(file), "CPU", settings)
+    compile_for_cpu = partial(import_openvino().Core().compile_model, str(file), "CPU")
+    if precision == "bfloat16":
+        try:
+            return compile_for_cpu(settings | {"SNIPPETS_MODE": "DISABLE"})
+        except RuntimeError:  # not a documented setting: another release may not know it
+            pass
+    return compile_for_cpu(settings)

@@ -6,7 +6,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from sparknlp_tx.artifact import check_model_files, content_key, param_values, read_metadata
+from sparknlp_tx.artifact import check_model_files, param_values, read_metadata
 from sparknlp_tx.decisions import read_config
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.errors import InputError
@@ -19,8 +19,9 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         folder = context.artifacts["model"]
         directory = check_model_files(folder)
-        location = ModelLocation(str(directory), None, content_key(directory))
-        self.scoring = Scoring.from_params(param_values(read_metadata(folder)), read_config(directory).labels, location)
+        metadata = read_metadata(folder)
+        location = ModelLocation(str(directory), None, metadata["sparknlpTx"]["files"])
+        self.scoring = Scoring.from_params(param_values(metadata), read_config(directory).labels, location)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Score texts: MLflow makes a DataFrame of whatever it is given, a list of texts among it.

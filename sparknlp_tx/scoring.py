@@ -1,21 +1,23 @@
-"""All that runs inside an executor: the pandas UDF, where its model lies, which device it uses, the engines it keeps."""
+"""Rows to scores: the UDFs that run inside an executor, and their like without Spark for `predict` and the pyfunc."""
 
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
-from sparknlp_tx.artifact import directory_bytes
-from sparknlp_tx.backends import gpu_count
+from sparknlp_tx.columns import arrow_columns, frame_columns, numbers
 from sparknlp_tx.decisions import Decision
 from sparknlp_tx.distribution import ModelLocation
-from sparknlp_tx.engine import InferenceEngine
+from sparknlp_tx.engine import EngineStats, InferenceEngine
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.tokenization import Text
+from sparknlp_tx.worker import engine_for, task_engine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIELD_TYPES = {
     "rawPrediction": "array<double>",
@@ -23,6 +25,9 @@ FIELD_TYPES = {
     "prediction": "double",
     "predictedLabel": "string",
 }
+STATS = "stats"  # the field of a task's counters, where they are observed
+STAT_TYPES = {field.name: "bigint" if field.type is int else "double" for field in fields(EngineStats)}
+VALUES_PER_BATCH = 4_000_000  # numbers in an Arrow batch that goes back to Spark: 32 MB
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Scoring:
 
     location: ModelLocation
     decision: Decision
-    columns: dict[str, str]
+    columns: Mapping[str, str]
     text_columns: tuple[str, ...]
     device: str
     precision: str
@@ -69,50 +74,64 @@ class Scoring:
             handle_invalid=values["handleInvalid"],
         )
 
-    def return_type(self) -> str:
-        """The struct that the UDF returns, as a DDL string."""
-        return ", ".join(f"{field} {FIELD_TYPES[field]}" for field in self.columns)
+    def return_type(self, observed: bool = False) -> str:
+        """The struct that the UDF returns, as a DDL string; with the counters where they are observed."""
+        parts = [f"{field} {FIELD_TYPES[field]}" for field in self.columns]
+        if observed:
+            parts.append(f"{STATS} struct<{', '.join(f'{name}: {kind}' for name, kind in STAT_TYPES.items())}>")
+        return ", ".join(parts)
 
 
-def score_batches(scoring: Scoring) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """The function of a scalar-iterator pandas UDF: structs of a text, or of a text and its pair, to structs of columns."""
+def score_arrow(scoring: Scoring, observed: bool = False) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:
+    """The function of a scalar-iterator Arrow UDF: structs of a text, or of a text and its pair, to structs of columns.
 
-    def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        engine = task_engine(scoring)
-        yield from score_frames(batches, engine, scoring)
+    A worker that runs it does not import pandas. Batches come back cut otherwise than they went in, in the same order.
+    """
+
+    def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        for columns, stats in _score_task((_lists(batch) for batch in batches), scoring):
+            arrays = arrow_columns(columns, scoring.decision.labels)
+            arrays = {field: arrays[field] for field in scoring.columns}
+            if observed:
+                arrays[STATS] = _counted(stats, len(columns["prediction"]))
+            yield pa.StructArray.from_arrays(list(arrays.values()), names=list(arrays))
 
     return score
 
 
-def score_frames(frames: Iterable[pd.DataFrame], engine: InferenceEngine, scoring: Scoring) -> Iterator[pd.DataFrame]:
-    """Frames of texts to frames of scores: the same rows in the same order, cut otherwise."""
-    texts = (texts_of(frame, scoring.handle_invalid) for frame in frames)
-    for logits in engine.iter_logits(texts, scoring.decision.margin):
-        columns = scoring.decision.columns(logits)
-        yield pd.DataFrame({field: columns[field] for field in scoring.columns})
+def score_pandas(scoring: Scoring, observed: bool = False) -> Callable[[Iterator["pd.DataFrame"]], Iterator["pd.DataFrame"]]:
+    """The same as a pandas UDF, for Spark 4.0, which has no Arrow UDFs."""
+
+    def score(batches: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
+        texts = ([frame.iloc[:, position].tolist() for position in range(frame.shape[1])] for frame in batches)
+        for columns, stats in _score_task(texts, scoring):
+            frame = frame_columns(columns, scoring.decision.labels)[list(scoring.columns)]
+            if observed:
+                zeros = EngineStats()
+                frame[STATS] = [vars(stats if row == 0 else zeros) for row in range(len(frame))]
+            yield frame
+
+    return score
 
 
-def score_frame(frame: pd.DataFrame, scoring: Scoring) -> pd.DataFrame:
+def score_frame(frame: "pd.DataFrame", scoring: Scoring) -> "pd.DataFrame":
     """Score a frame in this process, without Spark: its text columns in, the columns of `transform` out, a row a row.
 
     With `handle_invalid` `skip` the rows of invalid texts are left out, as there; the index says which are there.
     """
-    engine = engine_for(scoring, scoring.device)
-    texts = frame[list(scoring.text_columns)]
-    scored = list(score_frames([texts], engine, scoring)) or [pd.DataFrame(columns=list(scoring.columns))]
-    scores = pd.concat(scored).set_axis(frame.index).rename(columns=scoring.columns)
-    if scoring.handle_invalid == "skip":
-        scores = scores[[text is not None for text in texts_of(texts, scoring.handle_invalid)]]
-    return scores
+    texts = texts_of([frame[name].tolist() for name in scoring.text_columns], scoring.handle_invalid)
+    logits = engine_for(scoring, scoring.device).predict_logits(texts, scoring.decision.margin)
+    scores = frame_columns(scoring.decision.columns(logits), scoring.decision.labels)
+    scores = scores[list(scoring.columns)].set_axis(frame.index).rename(columns=scoring.columns)
+    return scores[[text is not None for text in texts]] if scoring.handle_invalid == "skip" else scores
 
 
-def texts_of(frame: pd.DataFrame, handle_invalid: str) -> list[Text | None]:
-    """The texts of a frame with one column, the (text, pair) tuples of one with two; None for what is null or empty.
+def texts_of(columns: Sequence[list[str | None]], handle_invalid: str) -> list[Text | None]:
+    """The texts of one column, the (text, pair) tuples of two; None for what is null or empty.
 
     Raises:
         InputError: an invalid text, where `handle_invalid` is `error`.
     """
-    columns = [frame.iloc[:, position].tolist() for position in range(frame.shape[1])]
     texts = [row if all(isinstance(text, str) and text for text in row) else None for row in zip(*columns, strict=True)]
     if handle_invalid == "error" and None in texts:
         raise InputError(
@@ -123,64 +142,30 @@ def texts_of(frame: pd.DataFrame, handle_invalid: str) -> list[Text | None]:
     return texts if len(columns) > 1 else [row and row[0] for row in texts]
 
 
-def engine_for(scoring: Scoring, device: str, threads: int | None = None) -> InferenceEngine:
-    """The engine for a model, loaded once in this process, however many tasks, UDFs and threads ask for it."""
-    settings = (device, scoring.precision, scoring.max_length, scoring.tokens_per_batch, threads)
-    return _engines.get(
-        (scoring.location.key, *settings),
-        lambda: InferenceEngine.from_pretrained(scoring.location.verified(), *settings),
-        lambda: directory_bytes(scoring.location.resolve()),
-    )
+def _score_task(batches: Iterator[Sequence[list]], scoring: Scoring) -> Iterator[tuple[dict[str, np.ndarray], EngineStats]]:
+    """The columns of texts to the columns of scores, and what the engine did for them; an empty task loads no model."""
+    first = next(batches, None)
+    if first is None:
+        return
+    engine: InferenceEngine = task_engine(scoring)
+    engine.stats.tasks += 1
+    texts: Iterable = (texts_of(columns, scoring.handle_invalid) for columns in chain([first], batches))
+    size = max(1, VALUES_PER_BATCH // engine.num_labels)
+    for logits in engine.iter_logits(texts, scoring.decision.margin):
+        for start in range(0, len(logits), size):
+            columns = scoring.decision.columns(logits[start : start + size])
+            yield columns, engine.take_stats()
 
 
-class EngineCache:
-    """Engines by key, bounded by the size of their models on disk; the least recently used goes first."""
-
-    def __init__(self, max_bytes: int):
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._engines: OrderedDict[tuple, tuple[InferenceEngine, int]] = OrderedDict()
-
-    def get(self, key: tuple, load: Callable[[], InferenceEngine], size: Callable[[], int]) -> InferenceEngine:
-        """The engine of a key; loaded where it is not there, by one thread while the others wait."""
-        with self._lock:
-            if key in self._engines:
-                self._engines.move_to_end(key)
-                return self._engines[key][0]
-            needed = size()
-            while self._engines and needed + sum(held for _, held in self._engines.values()) > self._max_bytes:
-                self._engines.popitem(last=False)
-            self._engines[key] = (load(), needed)
-            return self._engines[key][0]
+def _lists(batch: pa.Array) -> list[list]:
+    return [batch.field(position).to_pylist() for position in range(batch.type.num_fields)]
 
 
-def _memory_share() -> int:
-    """What the models of one worker may take: a quarter of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 4 * 1024**3
-
-
-_engines = EngineCache(_memory_share())
-
-
-def task_engine(scoring: Scoring) -> InferenceEngine:
-    """The engine for a Spark task: on the device that the task owns, with as many threads as the task has cores."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    cores = context.cpus() if context else None
-    if cores:
-        os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
-    return engine_for(scoring, task_device(scoring.device, context), cores)
-
-
-def task_device(device: str, context: Any) -> str:
-    """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
-    gpus = gpu_count() if device in ("auto", "cuda") else 0
-    if not gpus:
-        return "cpu" if device == "auto" else device
-    if context is None or gpus == 1:
-        return "cuda:0"
-    granted = context.resources().get("gpu")
-    if granted and not os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return f"cuda:{granted.addresses[0]}"
-    return f"cuda:{context.partitionId() % gpus}"
+def _counted(stats: EngineStats, rows: int) -> pa.Array:
+    """Counters as a column: in the first row; zeros in the others, so that a sum tells."""
+    arrays = []
+    for kind, value in zip(STAT_TYPES.values(), astuple(stats), strict=True):
+        values = np.zeros(rows, np.int64 if kind == "bigint" else np.float64)
+        values[0] = value
+        arrays.append(numbers(values))
+    return pa.StructArray.from_arrays(arrays, names=list(STAT_TYPES))

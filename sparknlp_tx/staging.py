@@ -36,9 +36,9 @@ class TrainingColumns(NamedTuple):
 
     def select(self, df: DataFrame) -> DataFrame:
         """The columns under the names that `training.fine_tune` reads, the label as its name."""
-        columns = {"text": _column(self.text), "label": label_name(self.label, df)}
+        columns = {"text": text_column(self.text), "label": label_name(self.label, df)}
         if self.text_pair:
-            columns["text_pair"] = _column(self.text_pair)
+            columns["text_pair"] = text_column(self.text_pair)
         if self.weight:
             columns["weight"] = _column(self.weight).cast("double")
         if self.validation:
@@ -104,6 +104,11 @@ def invalid_text(text: str, text_pair: str | None) -> Column:
     """Whether a row has no text to work with: null or empty, or so its second text."""
     invalid = F.coalesce(_column(text), F.lit("")) == ""
     return invalid | (F.coalesce(_column(text_pair), F.lit("")) == "") if text_pair else invalid
+
+
+def text_column(name: str) -> Column:
+    """A text column; bytes in it that are no UTF-8, as a cast from binary can leave them, become U+FFFD."""
+    return F.make_valid_utf8(_column(name))
 
 
 def stage(

@@ -129,9 +129,9 @@ def test_a_model_without_an_export_gets_one_when_it_is_first_used(model, tmp_pat
     shutil.rmtree(tmp_path / "m" / "model" / "openvino")
     metadata = tmp_path / "m" / "metadata" / "part-00000"
     saved = json.loads(metadata.read_text())
-    from sparknlp_tx.artifact import content_key
+    from sparknlp_tx.artifact import file_hashes
 
-    saved["sparknlpTx"]["contentKey"] = content_key(tmp_path / "m" / "model")
+    saved["sparknlpTx"]["files"] = file_hashes(tmp_path / "m" / "model")
     metadata.write_text(json.dumps(saved))
     loaded = TransformerClassificationModel.load(str(tmp_path / "m"))
     assert loaded.predict(TEXTS)["prediction"].tolist() == model.predict(TEXTS)["prediction"].tolist()
@@ -158,8 +158,6 @@ def test_a_worker_loads_a_model_once(spark, model, test_df, tmp_path):
     """Three transforms over eight partitions: each worker process tells when it loads a model."""
     from pyspark.sql import functions as F
 
-    from sparknlp_tx.scoring import score_batches, texts_of  # noqa: F401  the module is patched in the workers
-
     log = tmp_path / "loads"
     path = str(log)
 
@@ -167,7 +165,7 @@ def test_a_worker_loads_a_model_once(spark, model, test_df, tmp_path):
     def patch(ids):
         import os
 
-        from sparknlp_tx import scoring
+        from sparknlp_tx import worker as scoring
 
         if not hasattr(scoring, "_patched"):
             scoring._patched = scoring.InferenceEngine.from_pretrained
@@ -191,7 +189,7 @@ def test_a_worker_loads_a_model_once(spark, model, test_df, tmp_path):
 def test_the_cache_of_engines_is_bounded_and_loads_once(model):
     from threading import Thread
 
-    from sparknlp_tx.scoring import EngineCache
+    from sparknlp_tx.worker import EngineCache
 
     loads = []
     cache = EngineCache(max_bytes=100)

@@ -1,0 +1,59 @@
+"""What scoring did, seen from outside: counters that travel with the rows and are summed by `DataFrame.observe`.
+
+Accumulators would be simpler, but Spark Connect has none.
+"""
+
+import time
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+
+class ScoringObservation:
+    """The counters of one scored DataFrame; `TransformerClassificationModel.observe` makes it."""
+
+    def __init__(self) -> None:
+        self._observation = Observation()
+        self._begin = time.monotonic()
+        self._metrics: dict[str, float] = {}
+
+    def on(self, scored: DataFrame, struct: str) -> DataFrame:
+        """The DataFrame with the counters in its column `struct` observed; the clock starts."""
+        from sparknlp_tx.scoring import STAT_TYPES, STATS
+
+        sums = (F.sum(F.col(f"`{struct}`.{STATS}.{name}")).alias(name) for name in STAT_TYPES)
+        self._begin = time.monotonic()
+        return scored.observe(self._observation, *sums)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the first action on the DataFrame did; waits until one has ended.
+
+        Returns:
+            `rows`, `seconds` (by the clock, from `observe` to the first reading of this), `rows_per_second`,
+            `tokens_per_second`, `padding` (share of the tokens run, 0 to 1), `duplicates`, `invalid` and `second_looks` (rows),
+            `tasks`, `model_loads`, `cache_hits` (tasks that found the model loaded); and summed over all tasks
+            `load_seconds`, `tokenise_seconds`, `run_seconds`.
+        """
+        if not self._metrics:
+            sums = {name: value or 0 for name, value in self._observation.get.items()}  # null where there was no row
+            self._metrics = _figures(sums, time.monotonic() - self._begin)
+        return self._metrics
+
+
+def _figures(sums: dict[str, Any], seconds: float) -> dict[str, float]:
+    return {
+        "rows": sums["rows"],
+        "seconds": round(seconds, 2),
+        "rows_per_second": round(sums["rows"] / seconds, 1),
+        "tokens_per_second": round(sums["tokens"] / seconds, 1),
+        "padding": round(1 - sums["tokens"] / max(1, sums["padded_tokens"]), 4),
+        "duplicates": sums["rows"] - sums["invalid"] - sums["texts"],
+        "invalid": sums["invalid"],
+        "second_looks": sums["second_looks"],
+        "tasks": sums["tasks"],
+        "model_loads": sums["loads"],
+        "cache_hits": sums["tasks"] - sums["loads"],
+        **{name: round(sums[name], 3) for name in ("load_seconds", "tokenise_seconds", "run_seconds")},
+    }

@@ -1,0 +1,81 @@
+"""What a Python worker of an executor keeps and owns: the engines it has loaded, the device and the cores of its task."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sparknlp_tx.backends import gpu_count, unused_files
+from sparknlp_tx.engine import InferenceEngine
+
+if TYPE_CHECKING:
+    from sparknlp_tx.scoring import Scoring
+
+
+def engine_for(scoring: "Scoring", device: str, threads: int | None = None) -> InferenceEngine:
+    """The engine for a model, loaded once in this process, however many tasks, UDFs and threads ask for it."""
+    settings = (device, scoring.precision, scoring.max_length, scoring.tokens_per_batch, threads)
+    location = scoring.location
+
+    def unused() -> tuple[str, ...]:
+        return unused_files(location.resolve(), device, scoring.precision)
+
+    return _engines.get(
+        (location.key, *settings),
+        lambda: InferenceEngine.from_pretrained(location.verified(unused()), *settings),
+        lambda: location.size(unused()),
+    )
+
+
+class EngineCache:
+    """Engines by key, bounded by the size of their models on disk; the least recently used goes first."""
+
+    def __init__(self, max_bytes: int):
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._engines: OrderedDict[tuple, tuple[InferenceEngine, int]] = OrderedDict()
+
+    def get(self, key: tuple, load: Callable[[], InferenceEngine], size: Callable[[], int]) -> InferenceEngine:
+        """The engine of a key; loaded where it is not there, by one thread while the others wait."""
+        with self._lock:
+            if key in self._engines:
+                self._engines.move_to_end(key)
+                return self._engines[key][0]
+            needed = size()
+            while self._engines and needed + sum(held for _, held in self._engines.values()) > self._max_bytes:
+                self._engines.popitem(last=False)
+            self._engines[key] = (load(), needed)
+            return self._engines[key][0]
+
+
+def _memory_share() -> int:
+    """What the models of one worker may take: a quarter of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 4 * 1024**3
+
+
+_engines = EngineCache(_memory_share())
+
+
+def task_engine(scoring: "Scoring") -> InferenceEngine:
+    """The engine for a Spark task: on the device that the task owns, with as many threads as the task has cores."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    cores = context.cpus() if context else None
+    if cores:
+        os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
+    return engine_for(scoring, task_device(scoring.device, context), cores)
+
+
+def task_device(device: str, context: Any) -> str:
+    """The device of a Spark task: what is asked for, else the task's GPU resource, else its share of the GPUs seen here."""
+    gpus = gpu_count() if device in ("auto", "cuda") else 0
+    if not gpus:
+        return "cpu" if device == "auto" else device
+    if context is None or gpus == 1:
+        return "cuda:0"
+    granted = context.resources().get("gpu")
+    if granted and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return f"cuda:{granted.addresses[0]}"
+    return f"cuda:{context.partitionId() % gpus}"
