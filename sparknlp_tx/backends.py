@@ -6,7 +6,9 @@ Torch and transformers are loaded when a model runs on torch, and not before.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,17 +59,24 @@ class OpenVINOBackend:
         path: a Hugging Face directory with an export.
         precision: `auto` (bfloat16 where the processor multiplies it natively, else float32), `float32`, `bfloat16` or `int8`.
         threads: how many to use; default all cores.
+        model: the exported model, where it was read already.
     """
 
     device = "cpu"
 
-    def __init__(self, path: str | Path, precision: str = "auto", threads: int | None = None):
+    def __init__(self, path: str | Path, precision: str = "auto", threads: int | None = None, model: Any = None):
         fast = "bfloat16" if runtime.native_bfloat16() else "float32"
         self.precision = fast if precision == "auto" else precision
         arithmetic = self.precision
         if precision == "int8":  # of what is not quantised; never less precise than where the margin was learnt
             arithmetic = fast if runtime.read_report(path).get("arithmetic", fast) == fast else "float32"
-        self._request = runtime.compile_model(runtime.model_file(path, precision), arithmetic, threads).create_infer_request()
+        self._model = runtime.read_model(runtime.model_file(path, precision)) if model is None else model
+        self._request = runtime.compile_model(self._model, arithmetic, threads).create_infer_request()
+        self._float32 = partial(OpenVINOBackend, path, "float32", threads)
+
+    def exact(self) -> "OpenVINOBackend":
+        """The same model in float32, which shares the weights in memory with this one."""
+        return self._float32(None if self.precision == "int8" else self._model)
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""
@@ -102,6 +111,11 @@ class TorchBackend:
         with quiet_transformers():
             model = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype)
         self._model = model.to(self.device).eval()
+        self._float32 = partial(TorchBackend, path, self.device, "float32", threads)
+
+    def exact(self) -> "TorchBackend":
+        """The same model in float32."""
+        return self._float32()
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""

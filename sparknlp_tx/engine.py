@@ -106,7 +106,7 @@ class InferenceEngine:
         learnt = read_report(path).get(backend.precision, {}) if backend.device == "cpu" else {"margin_bound": 0.0}
         bound = learnt.get("margin_bound", MARGIN_BOUND.get(backend.precision, 0.0))
         reduced = backend.device == "cpu" and backend.precision in ("bfloat16", "int8")
-        exact = cache(lambda: open_backend(path, "cpu", "float32", threads)) if reduced else None
+        exact = cache(backend.exact) if reduced else None
         engine = cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
         engine.stats = EngineStats(loads=1, load_seconds=time.perf_counter() - begin)
         return engine

@@ -209,3 +209,11 @@ def test_the_cache_of_engines_is_bounded_and_loads_once(model):
     get("a")
     get("b")
     assert loads == ["a", "b", "c", "b"]
+
+
+def test_quantising_again_leaves_the_first_model_as_it_was(spark, quantised, train_df, test_df):
+    again = quantised.quantize(train_df.filter("label != 'card'"))
+    assert again.directory != quantised.directory
+    for model in (quantised, again):  # executors compare the files with their hashes
+        assert model.copy({model.maxLength: 28}).transform(test_df).count() == 90
+        assert model.copy({model.maxLength: 28}).transform(test_df).select("prediction").collect()

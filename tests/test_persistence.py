@@ -121,13 +121,18 @@ def test_in_a_pipeline_it_is_saved_and_loaded_by_spark(spark, model, test_df, tm
     assert {row["id"]: row["prediction"] for row in loaded.transform(test_df).collect()} == expected
 
 
-def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_same(model, saved, test_df):
-    loaded = TransformerClassificationModel.load(str(saved)).setMaxLength(13)
-    weights = saved / "model" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-4] + b"1234")
-    with pytest.raises(InputError, match=r"the model's files in .* as they were; found other or damaged ones"):
+@pytest.mark.parametrize(
+    ("file", "precision"),
+    [("openvino/openvino_model.bin", "float32"), ("tokenizer.json", "float32"), ("model.safetensors", "float16")],
+)
+def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_same(model, saved, test_df, file, precision):
+    """Every file that is read is compared: on OpenVINO the export, on torch (float16) the safetensors."""
+    loaded = TransformerClassificationModel.load(str(saved)).setMaxLength(13).setPrecision(precision)
+    damaged = saved / "model" / file
+    damaged.write_bytes(damaged.read_bytes()[:-4] + b"1234")
+    with pytest.raises(InputError, match=rf"the model's file .*{file} as it was; found another or a damaged one"):
         loaded.predict(TEXTS)
-    with pytest.raises(Exception, match="found other or damaged ones"):
+    with pytest.raises(Exception, match=rf"{file} as it was; found another or a damaged one"):
         loaded.transform(test_df).collect()
 
 
