@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from sparknlp_tx.errors import InputError
 
 Text = str | tuple[str, str]  # a text, or a pair of texts
 
+CHARACTERS_PER_TOKEN = 8  # a text of more than that per token is cut before it is tokenised; English has 4 to 5
 _UNLIMITED = 1_000_000  # Hugging Face writes 1e30 where a tokenizer knows no maximum length
 
 
@@ -55,8 +56,12 @@ class TextEncoder:
         special = self._tokenizer.num_special_tokens_to_add(True)
         if self.max_length < special:  # the tokenizer would cut nothing at all
             raise InputError(f"a maxLength of at least {special} tokens", str(self.max_length), "That many are special ones.")
+        self._cut_characters: int | None = None
         if self.max_length < _UNLIMITED:
-            self._tokenizer.enable_truncation(self.max_length, direction=config.get("truncation_side", "right"))
+            side = config.get("truncation_side", "right")
+            self._tokenizer.enable_truncation(self.max_length, direction=side)
+            if side == "right" and self._splits_at_spaces():
+                self._cut_characters = CHARACTERS_PER_TOKEN * self.max_length
         else:
             self._tokenizer.no_truncation()
 
@@ -68,10 +73,41 @@ class TextEncoder:
             raise InputError("a tokenizer with a padding token", f"pad_token {pad_token!r} in {path}", "Set one and save it.")
         return pad_token_id
 
+    def _splits_at_spaces(self) -> bool:
+        """Whether the tokenizer takes a text apart at spaces first, so that the words before one do not hang on what follows."""
+        splitter = self._tokenizer.pre_tokenizer
+        return splitter is not None and len(splitter.pre_tokenize_str("one two three")) >= 3
+
     def encode(self, texts: Sequence[Text]) -> Tokens:
-        """The token ids of texts or pairs, special tokens included, each cut to the maximum length."""
-        encodings = self._tokenizer.encode_batch_fast(texts)
+        """The token ids of texts or pairs, special tokens included, each cut to the maximum length.
+
+        Lone surrogates, which are no text, count as U+FFFD.
+        """
+        try:
+            encodings = self._encode_cut(texts)
+        except (TypeError, UnicodeEncodeError):
+            encodings = self._encode_cut([_well_formed(text) for text in texts])
         return Tokens([e.ids for e in encodings], [e.type_ids for e in encodings])
+
+    def _encode_cut(self, texts: Sequence[Text]) -> list[Encoding]:
+        """Encode texts; of a long one only its beginning, if that fills the maximum length, so that 1 MB costs no more than 1 KB.
+
+        Pairs are not cut beforehand: how much of each is kept hangs on the lengths of both.
+        """
+        limit = self._cut_characters
+        if limit is None:
+            return self._tokenizer.encode_batch_fast(texts)
+        encodings = [None] * len(texts)
+        rows: Sequence[int] = range(len(texts))
+        while rows:
+            beginnings = [_beginning(texts[row], limit) for row in rows]
+            unsure = []
+            for row, beginning, encoding in zip(rows, beginnings, self._tokenizer.encode_batch_fast(beginnings), strict=True):
+                encodings[row] = encoding
+                if len(encoding.ids) < self.max_length and len(beginning) < len(texts[row]):
+                    unsure.append(row)
+            rows, limit = unsure, 8 * limit
+        return encodings
 
     def pad(self, tokens: Tokens, rows: Sequence[int]) -> dict[str, np.ndarray]:
         """The model's inputs for some rows, padded to the longest of them: name -> int64 [len(rows), longest]."""
@@ -91,3 +127,19 @@ class TextEncoder:
                     row[longest - len(values) :] = values
             padded[name] = matrix
         return padded
+
+
+def _beginning(text: Text, limit: int) -> Text:
+    """A text cut before the last space that follows a word within the limit; whole where there is none."""
+    if not isinstance(text, str) or len(text) <= limit:
+        return text
+    end = text.rfind(" ", 1, limit + 1)
+    while end > 0 and text[end - 1].isspace():
+        end = text.rfind(" ", 1, end)
+    return text[:end] if end > 0 else text
+
+
+def _well_formed(text: Text) -> Text:
+    if isinstance(text, tuple):
+        return _well_formed(text[0]), _well_formed(text[1])
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
