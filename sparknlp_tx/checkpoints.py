@@ -1,5 +1,6 @@
-"""A small BERT made on the spot: a WordPiece tokenizer trained on texts, a config, random weights. For demos and tests."""
+"""A small BERT made on the spot: a WordPiece tokenizer of the words in some texts, a config, random weights. For demos and tests."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,9 +18,9 @@ def make_checkpoint(
     """Write a checkpoint that `from_pretrained` loads, without any download; returns its folder.
 
     Args:
-        texts: what the tokenizer learns its sub-words from.
+        texts: whose words the tokenizer takes: all characters, and the most frequent words.
         output_dir: where config.json, model.safetensors and the tokenizer's files go.
-        vocab_size: sub-words at most.
+        vocab_size: words and characters at most.
         hidden_size: width; one attention head for each 64, feed-forward four times as wide.
         num_hidden_layers: layers of the encoder.
         max_length: longest sequence in tokens.
@@ -31,10 +32,12 @@ def make_checkpoint(
     from sparknlp_tx.backends import quiet_transformers
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = tokenizers.BertWordPieceTokenizer(lowercase=True)
-    tokenizer.train_from_iterator(texts, vocab_size=vocab_size, min_frequency=2, special_tokens=special, show_progress=False)
-    learnt = sorted(set(tokenizer.get_vocab()) - set(special))  # the trainer numbers equals as they happen to come
-    tokenizer = tokenizers.BertWordPieceTokenizer({token: i for i, token in enumerate(special + learnt)}, lowercase=True)
+    plain = tokenizers.BertWordPieceTokenizer(lowercase=True)
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str(text)))
+    vocabulary = special + _vocabulary(words, vocab_size - len(special))
+    tokenizer = tokenizers.BertWordPieceTokenizer({token: i for i, token in enumerate(vocabulary)}, lowercase=True)
     transformers.set_seed(seed)
     config = transformers.BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -52,3 +55,13 @@ def make_checkpoint(
         fast.save_pretrained(folder)
         transformers.BertModel(config).save_pretrained(folder)
     return str(folder)
+
+
+def _vocabulary(words: Counter[str], size: int) -> list[str]:
+    """The characters, and the most frequent words. The trainer of `tokenizers` would give other sub-words in every process."""
+    characters = {character for word in words for character in word}
+    letters = [piece for character in sorted(characters) for piece in (character, "##" + character)][:size]
+    frequent = sorted(
+        (word for word, n in words.items() if n > 1 and word not in characters), key=lambda word: (-words[word], word)
+    )
+    return letters + frequent[: size - len(letters)]

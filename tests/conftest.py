@@ -66,9 +66,9 @@ def settings(checkpoint):
     """Params with which the tiny checkpoint learns the topics in seconds."""
     return {
         "checkpoint": checkpoint,
-        "learningRate": 2e-3,
-        "headLearningRate": 2e-3,
-        "numTrainEpochs": 6.0,
+        "learningRate": 1e-3,
+        "headLearningRate": 1e-3,
+        "numTrainEpochs": 8.0,
         "seed": 2,
         "batchSize": 8,
         "maxLength": 32,

@@ -37,7 +37,7 @@ def tickets(tmp_path):
 @pytest.fixture
 def training_flags(settings):
     """Flags with which the tiny checkpoint learns the topics."""
-    rates = ["--learning-rate", 2e-3, "--head-learning-rate", 2e-3, "--batch-size", 8, "--num-train-epochs", 8, "--seed", 2]
+    rates = ["--learning-rate", 1e-3, "--head-learning-rate", 1e-3, "--batch-size", 8, "--num-train-epochs", 8, "--seed", 2]
     return [*rates, "--checkpoint", settings["checkpoint"], "--max-length", 32, "--precision", "float32"]
 
 
@@ -53,7 +53,7 @@ def test_prepare_train_score(job, tracking, spark, tickets, training_flags, tmp_
     more = ["--experiment", "tickets", "--registered-model", "tickets", "--warmup_steps", 3, "--weight-decay=0.01"]
     code, trained, err = job("train", *splits, "--model-dir", tmp_path / "model", *training_flags, *more)
     assert code == 0
-    assert trained["metrics"]["test.accuracy"] > 0.5  # of three labels; how well it can learn is test_transform.py's
+    assert trained["metrics"]["test.accuracy"] > 0.9
     assert trained["registered_version"] == 1
     run = mlflow.get_run(trained["run_id"])
     for name in ("test.accuracy", "validation.accuracy"):
