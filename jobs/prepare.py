@@ -20,12 +20,13 @@ label and, for sentence pairs, text_pair. Splits that exist are kept; a missing 
 
 import sys
 
-from sparknlp_tx import cli, jobs
+from sparknlp_tx import cli
+from sparknlp_tx.jobs.prepare import prepare, prepare_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns the exit code."""
-    return cli.run_job(jobs.prepare, jobs.prepare_parser(__doc__), argv)
+    return cli.run_job(prepare, prepare_parser(__doc__), argv)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ results: where the model lies, the MLflow run, metrics, seconds.
 
 import sys
 
-from sparknlp_tx import cli, jobs
+from sparknlp_tx import cli
+from sparknlp_tx.jobs.train import train, train_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns the exit code."""
-    return cli.run_job(jobs.train, jobs.train_parser(__doc__), argv)
+    return cli.run_job(train, train_parser(__doc__), argv)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, Model
-from pyspark.ml.functions import array_to_vector
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx import openvino_runtime
 from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
 from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_directory
+from sparknlp_tx.backends import resolve_device
 from sparknlp_tx.decisions import read_config
-from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus
+from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.explain import ScoringPlan, explain, probe
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
-from sparknlp_tx.staging import LabelCounts, TrainingColumns, invalid_text, learn_labels, stage, text_column
+from sparknlp_tx.staging import LabelCounts, TrainingColumns, learn_labels, stage
+from sparknlp_tx.udf import add_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,28 +195,44 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
             InputError: a column is missing, of another type, or there already; thresholds that do not fit the labels.
         """
         self._check_texts(dataset.schema)
-        if not executors_have_gpus(dataset.sparkSession):
-            self._ensure_export()
-        scoring = self._scoring(distribute(dataset.sparkSession, str(self.directory), self._files))
+        scoring = self._distributed(dataset.sparkSession)
         self._check_outputs(dataset.schema)
-        texts = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
-        if self.getHandleInvalid() == "skip":
-            dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
-        struct = f"__{self.uid}"
-        scored = dataset.withColumn(struct, scoring_udf(scoring, observation is not None)(F.struct(*map(text_column, texts))))
-        if observation is not None:
-            scored = observation.on(scored, struct)
-        for field, name in scoring.columns.items():
-            value = F.col(f"`{struct}`.{field}")
-            if field in ("rawPrediction", "probability"):
-                value = F.when(value.isNotNull(), array_to_vector(value))
-            scored = scored.withColumn(name, value)
-        return scored.drop(struct)
+        return add_scores(dataset, scoring, f"__{self.uid}", observation)
+
+    def explain(self, dataset: DataFrame) -> ScoringPlan:
+        """What scoring a DataFrame would take: devices, engine, memory, lengths, duration, and what would make it better.
+
+        Starts three small jobs: one counts the rows, one reads a sample, one tries the engine for a second in one task.
+
+        Raises:
+            InputError: `transform` would refuse the DataFrame, or the executors cannot serve the device or precision.
+        """
+        self._check_texts(dataset.schema)
+        return explain(self, dataset, self._distributed(dataset.sparkSession))
+
+    def check_executors(self, spark: SparkSession) -> None:
+        """Where `device` or `precision` asks for something special: have one task load the engine, before a job begins.
+
+        Raises:
+            InputError: the executors cannot serve it; says what they have.
+        """
+        if self.getDevice() != "auto" or self.getPrecision() != "auto":
+            probe(spark, self._distributed(spark))
+
+    def _distributed(self, spark: SparkSession) -> "Scoring":
+        """What executors need to know, the model made known to them; starts no job."""
+        if is_local(spark):
+            resolve_device(self.getDevice())  # the executors' GPUs are those that are seen here
+        if not executors_have_gpus(spark):
+            self._ensure_export()
+        return self._scoring(distribute(spark, str(self.directory), self._files))
 
     def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
         self._check_thresholds(self.numClasses)
+        if self.getPrecision() == "int8" and self.getDevice().startswith("cuda"):
+            raise InputError("precision 'int8' on CPUs", f"device {self.getDevice()!r}", "GPUs take bfloat16 or float16.")
         if self.getPrecision() == "int8" and not openvino_runtime.is_exported(self.directory, "int8"):
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
         values = {param.name: value for param, value in self.extractParamMap().items()}
@@ -243,19 +260,6 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
         self._adopt(check_model_files(folder), own["files"], own["summary"])
-
-
-def scoring_udf(scoring: "Scoring", observed: bool) -> Callable[[Column], Column]:
-    """The UDF that scores structs of texts: an Arrow UDF, or where Spark has none yet (4.0) a pandas UDF.
-
-    Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
-    """
-    from sparknlp_tx.scoring import score_arrow, score_pandas
-
-    returned = scoring.return_type(observed)
-    if hasattr(F, "arrow_udf"):
-        return F.arrow_udf(score_arrow(scoring, observed), returned).asNondeterministic()
-    return F.pandas_udf(score_pandas(scoring, observed), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
 
 
 def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:

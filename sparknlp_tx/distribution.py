@@ -78,10 +78,8 @@ def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) 
     In local mode, and on a path that a platform mounts everywhere, the path itself serves. Otherwise the directory travels as
     an archive, a session artifact: Spark takes it once for a session, and each executor unpacks it once.
     """
-    master = spark.conf.get("spark.master", "") or ""
-    local = master == "local" or master.startswith("local[")
     in_place = ModelLocation(directory, None, files)
-    if (local and not _is_connect(spark)) or directory.startswith(SHARED_ROOTS):
+    if is_local(spark) or directory.startswith(SHARED_ROOTS):
         return in_place
     name = f"sparknlp_tx-{in_place.key[:16]}.tar"
     if name not in _distributed.setdefault(spark, set()):
@@ -102,5 +100,8 @@ def executors_have_gpus(spark: "SparkSession") -> bool:
     return float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0) > 0
 
 
-def _is_connect(spark: "SparkSession") -> bool:
-    return type(spark).__module__.startswith("pyspark.sql.connect")
+def is_local(spark: "SparkSession") -> bool:
+    """Whether the executors are this machine: they see its files and its devices."""
+    master = spark.conf.get("spark.master", "") or ""
+    connect = type(spark).__module__.startswith("pyspark.sql.connect")
+    return (master == "local" or master.startswith("local[")) and not connect

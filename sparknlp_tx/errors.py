@@ -12,6 +12,10 @@ class InputError(ValueError):
 
     def __init__(self, expected: str, found: str, remedy: str):
         super().__init__(f"Expected {expected}; found {found}. {remedy}")
+        self.expected, self.found, self.remedy = expected, found, remedy
+
+    def __reduce__(self) -> tuple:
+        return InputError, (self.expected, self.found, self.remedy)  # so that it crosses processes
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -51,3 +51,13 @@ class Progress:
             parts.append(f"{(self.total - self.done) / rate:,.0f} s left")
         parts.append(f"{seconds:,.0f} s")
         print(f"{self.title}: " + ", ".join(parts) + (f" | {note}" if note else ""), file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """Progress and summaries go to standard error: standard output is the result's."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def since(begin: float) -> float:
+    """Seconds since a reading of `time.monotonic()`."""
+    return round(time.monotonic() - begin, 1)

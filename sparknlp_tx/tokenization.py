@@ -73,6 +73,12 @@ class TextEncoder:
             raise InputError("a tokenizer with a padding token", f"pad_token {pad_token!r} in {path}", "Set one and save it.")
         return pad_token_id
 
+    def whole_lengths(self, texts: Sequence[Text]) -> np.ndarray:
+        """Tokens that texts or pairs would have if none were cut, special tokens included: int64 [n]."""
+        whole = Tokenizer.from_str(self._tokenizer.to_str())
+        whole.no_truncation()
+        return np.asarray([len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))], np.int64)
+
     def _splits_at_spaces(self) -> bool:
         """Whether the tokenizer takes a text apart at spaces first, so that the words before one do not hang on what follows."""
         splitter = self._tokenizer.pre_tokenizer

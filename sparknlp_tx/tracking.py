@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # What the engine imports, and so what a served model has to have; no Spark among it.
 ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
+SCORING_PARAMS = ("textCol", "textPairCol", "maxLength", "precision", "tokensPerBatch", "device", "handleInvalid")
 FIELD_SPECS = {
     "rawPrediction": Array(DataType.double),
     "probability": Array(DataType.double),
@@ -79,6 +80,14 @@ def log_training(model: "TransformerClassificationModel") -> None:
             **versions,
         }
     )
+
+
+def log_scoring(model: "TransformerClassificationModel", uri: str, metrics: dict[str, float]) -> None:
+    """Log to the active run how a table was scored: the model's URI and Params, and `ScoringObservation.metrics`."""
+    values = {param.name: value for param, value in model.extractParamMap().items()}
+    mlflow.log_params({"model": uri} | {name: values[name] for name in SCORING_PARAMS if name in values})
+    mlflow.log_metrics({f"scoring.{name}": value for name, value in metrics.items()})
+    mlflow.set_tags({"version.sparknlp_tx": __version__, "version.python": platform.python_version()})
 
 
 def changed_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """What a Python worker of an executor keeps and owns: the engines it has loaded, the device and the cores of its task."""
 
 import os
+import socket
+import sys
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sparknlp_tx import openvino_runtime
 from sparknlp_tx.backends import gpu_count, unused_files
 from sparknlp_tx.engine import InferenceEngine
+from sparknlp_tx.tokenization import Text
 
 if TYPE_CHECKING:
     from sparknlp_tx.scoring import Scoring
@@ -49,12 +54,11 @@ class EngineCache:
             return self._engines[key][0]
 
 
-def _memory_share() -> int:
-    """What the models of one worker may take: a quarter of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 if hasattr(os, "sysconf") else 4 * 1024**3
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 16 * 1024**3
 
 
-_engines = EngineCache(_memory_share())
+_engines = EngineCache(_machine_memory() // 4)
 
 
 def task_engine(scoring: "Scoring") -> InferenceEngine:
@@ -79,3 +83,46 @@ def task_device(device: str, context: Any) -> str:
     if granted and not os.environ.get("CUDA_VISIBLE_DEVICES"):
         return f"cuda:{granted.addresses[0]}"
     return f"cuda:{context.partitionId() % gpus}"
+
+
+def try_engine(scoring: "Scoring", texts: Sequence[Text], seconds: float) -> dict[str, Any]:
+    """Load the engine of a task and score ever larger parts of some texts for so many seconds; tells how that went.
+
+    Returns:
+        `host`, `cores` (of the task), `gpus`, `openvino` (installed), `memory_mb` of the machine; `backend`, `device`,
+        `precision`, `load_seconds`, `rows_per_second` and `worker_mb`, the most memory that this process has taken.
+    """
+    from pyspark import TaskContext
+
+    begin = time.perf_counter()
+    engine = task_engine(scoring)
+    loaded, rate, size = time.perf_counter() - begin, 1.0, 16
+    engine.predict_logits(texts[:1])
+    end = time.perf_counter() + seconds
+    while texts and time.perf_counter() < end:
+        begin = time.perf_counter()
+        rows = len(engine.predict_logits(texts[:size], scoring.decision.margin))
+        rate, size = rows / (time.perf_counter() - begin), 2 * size
+    context = TaskContext.get()
+    return {
+        "host": socket.gethostname(),
+        "cores": context.cpus() if context else os.cpu_count(),
+        "gpus": gpu_count(),
+        "openvino": openvino_runtime.is_installed(),
+        "memory_mb": _machine_memory() // 10**6,
+        "backend": type(engine.backend).__name__.removesuffix("Backend"),
+        "device": engine.backend.device,
+        "precision": engine.backend.precision,
+        "load_seconds": round(loaded, 2),
+        "rows_per_second": round(rate, 1),
+        "worker_mb": peak_memory() // 10**6,
+    }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had resident, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -17,8 +17,8 @@ def fitted(df, settings, **params):
 def test_the_summary_tells_what_happened(model):
     assert model.summary["train_rows"] == 300
     assert model.summary["train_seconds"] > 0
-    assert model.summary["rows_per_second"] == pytest.approx(1800 / model.summary["train_seconds"])
-    assert model.summary["training_args"]["learning_rate"] == 2e-3
+    assert model.summary["rows_per_second"] == pytest.approx(2400 / model.summary["train_seconds"])
+    assert model.summary["training_args"]["learning_rate"] == 1e-3
     losses = [entry["loss"] for entry in model.summary["history"] if "loss" in entry]
     assert losses[-1] < losses[0]
 

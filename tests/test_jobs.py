@@ -81,9 +81,24 @@ def test_prepare_train_score(job, tracking, spark, tickets, training_flags, tmp_
     assert df.columns == ["label", "rawPrediction", "probability", "prediction", "predictedLabel"]
     assert df.filter("label = predictedLabel").count() / df.count() == pytest.approx(trained["metrics"]["test.accuracy"])
 
+    assert scored["metrics"]["rows"] == scored["rows"]
+
+    base = ["--model", tmp_path / "model", "--input", data / "test"]
+    code, explained, err = job("score", *base, "--explain", "--max-length", 5)
+    assert (code, explained["explain"]["rows"]) == (0, prepared["rows"]["test"])
+    assert "of the texts are cut at maxLength=5" in err
+    assert "--output TABLE, or --explain" in refused(job, "score", *base)
+
     rows = df.count()
     flags = ["--input", data / "test", "--output", tmp_path / "scored", "--keep-cols", "label", "--mode", "append"]
-    code, scored, err = job("score", "--model", tmp_path / "model", *flags, "--handle-invalid", "skip")
+    code, scored, err = job(
+        "score", "--model", tmp_path / "model", *flags, "--handle-invalid", "skip", "--experiment", "nightly"
+    )
+    run = mlflow.get_run(scored["run_id"])
+    assert run.data.metrics["scoring.rows"] == rows
+    assert run.data.metrics["scoring.tokens_per_second"] > 0
+    assert run.data.params["handleInvalid"] == "skip"
+    assert [i.tags[0].value for i in run.inputs.dataset_inputs] == ["scoring"]
     assert (scored["version"], spark.read.format("delta").load(str(tmp_path / "scored")).count()) == (1, 2 * rows)
 
 

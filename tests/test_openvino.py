@@ -139,16 +139,27 @@ def test_a_model_without_an_export_gets_one_when_it_is_first_used(model, tmp_pat
     assert not is_exported(tmp_path / "m" / "model")  # what the user has saved stays as it is
 
 
-def test_a_worker_on_openvino_loads_neither_torch_nor_transformers_and_tries_no_connection(model):
+def test_a_worker_on_openvino_loads_no_torch_no_transformers_no_pandas_and_tries_no_connection(quantised):
+    """The UDF's own function in a fresh process; in int8 and with second looks, so that all of it runs."""
     program = f"""
 import socket, sys
 def refuse(*args, **kwargs):
     raise AssertionError("a connection was tried")
 socket.socket.connect = socket.create_connection = refuse
-from sparknlp_tx import InferenceEngine
-engine = InferenceEngine.from_pretrained({str(model.directory)!r}, "cpu", "auto")
-assert engine.predict_logits(["my card"]).shape == (1, 3)
-print(sorted({{"torch", "transformers", "pyspark", "mlflow", "openvino_telemetry"}} & set(sys.modules)))
+import pyarrow as pa
+from sparknlp_tx.columns import strings
+from sparknlp_tx.decisions import Decision
+from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.scoring import FIELD_TYPES, Scoring, score_arrow
+from sparknlp_tx.worker import task_engine
+location = ModelLocation({str(quantised.directory)!r}, None, {quantised._files!r})
+columns = dict(zip(FIELD_TYPES, FIELD_TYPES))
+scoring = Scoring(location, Decision({quantised.labels!r}), columns, ("text",), "cpu", "int8", 32, "auto", "keep")
+task_engine(scoring)._margin_bound = float("inf")
+batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])
+found = list(score_arrow(scoring, observed=True)(iter([batch])))
+assert [len(part) for part in found] == [3] and found[0].field("prediction").null_count == 1
+print(sorted({{"torch", "transformers", "pandas", "mlflow", "openvino_telemetry"}} & set(sys.modules)))
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert answer.stdout.strip() == "[]", answer.stderr

@@ -1,6 +1,9 @@
 """transform and predict on real Spark."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.functions import vector_to_array
@@ -8,6 +11,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.evaluation import evaluate
+from sparknlp_tx.scoring import score_arrow
 
 
 def test_it_has_learnt_and_every_row_comes_back_once_in_its_place(model, test_df):
@@ -79,12 +83,70 @@ def test_spark_evaluators_take_our_columns(spark, settings, train_df):
     assert evaluator.evaluate(scored) == pytest.approx(evaluate(scored, "label", "predictedLabel")["accuracy"])
 
 
-def test_a_row_is_scored_once_whatever_is_done_with_the_columns(model, test_df, capsys):
-    """A filter on one column and a selection of another must not run the model twice: the plan has one Python evaluation."""
-    scored = model.transform(test_df).filter("prediction = 1").select("id", vector_to_array("probability")[1].alias("p"))
-    scored.explain()
-    assert capsys.readouterr().out.count("ArrowEvalPython") == 1
-    assert all(row["p"] > 1 / 3 for row in scored.collect())
+@pytest.fixture
+def rows_run(monkeypatch, tmp_path):
+    """A function that tells how many rows went through the model in the executors since it was called last."""
+    log = tmp_path / "rows"
+    path = str(log)
+
+    def counting(scoring, observed=False):
+        def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+            from sparknlp_tx.worker import task_engine
+
+            engine = task_engine(scoring)
+            backend = engine.backend
+
+            class Counting:
+                def __call__(self, inputs):
+                    with open(path, "a") as file:
+                        file.write(f"{len(inputs['input_ids'])}\n")
+                    return backend(inputs)
+
+            engine.backend = Counting()
+            try:
+                yield from score_arrow(scoring, observed)(batches)
+            finally:
+                engine.backend = backend
+
+        return score
+
+    def rows() -> int:
+        found = sum(map(int, log.read_text().split())) if log.exists() else 0
+        log.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr("sparknlp_tx.udf.score_arrow", counting)
+    return rows
+
+
+def test_a_row_goes_through_the_model_once_per_action_whatever_is_done_with_the_columns(model, test_df, rows_run, tmp_path):
+    scored = model.transform(test_df)
+    assert rows_run() == 0  # no job yet
+    found = scored.filter("prediction = 1").select("id", vector_to_array("probability")[1].alias("p")).collect()
+    assert all(row["p"] > 1 / 3 for row in found)
+    assert rows_run() == 90
+    several = (
+        scored.withColumn("x", F.col("prediction") + 1)
+        .filter("x > 0")
+        .filter("predictedLabel != ''")
+        .select("x", "probability")
+    )
+    assert several.count() == 90
+    assert rows_run() == 90
+    joined = scored.join(test_df.select("id", F.col("label").alias("truth")), "id").filter("predictedLabel = truth")
+    assert joined.select("id", "rawPrediction").collect()
+    assert rows_run() == 90
+    for sink in ("a", "b"):
+        scored.write.format("delta").save(str(tmp_path / sink))
+        assert rows_run() == 90
+    cached = scored.cache()
+    for sink in ("c", "d"):
+        cached.filter("prediction = 0").write.format("delta").save(str(tmp_path / sink))
+    assert cached.count() == 90
+    cached.unpersist()
+    assert rows_run() == 90
+    scored.select("id").collect()
+    assert rows_run() == 0  # nobody asked for a score
 
 
 def test_sentence_pairs_are_scored_as_pairs(spark, settings):

@@ -1,0 +1,211 @@
+"""What scoring a DataFrame would take, asked beforehand: the rows are counted, a sample is read, one executor is tried for a second."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparknlp_tx.columns import strings
+from sparknlp_tx.distribution import is_local
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.scoring import Scoring, texts_of
+from sparknlp_tx.staging import text_column
+from sparknlp_tx.tokenization import Text, TextEncoder
+from sparknlp_tx.worker import try_engine
+
+if TYPE_CHECKING:
+    from sparknlp_tx.classification import TransformerClassificationModel
+
+SAMPLE_ROWS = 1_000
+SAMPLE_CHARACTERS = 20_000  # of a text; more does not change how it is cut
+PROBE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """How a DataFrame would be scored; `str` gives it in a few lines.
+
+    Attributes:
+        rows, partitions, largest_partition: of the DataFrame, empty partitions left out.
+        cluster: `slots` (tasks at a time), and what one executor told of itself: `cores` of a task, `gpus`, `openvino`, `memory_mb`.
+        engine: `backend`, `device`, `precision`, `load_seconds`, `rows_per_second` of one slot and `worker_mb`, all as tried.
+        tokens: of a sample of texts: `sample`, `mean`, `p50`, `p95`, `max`, and `cut`, the share (0 to 1) longer than maxLength.
+        seconds: how long it would take, about.
+        advice: what would make it better, a sentence each.
+    """
+
+    rows: int
+    partitions: int
+    largest_partition: int
+    cluster: dict[str, Any]
+    engine: dict[str, Any]
+    tokens: dict[str, float]
+    seconds: float
+    advice: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as a JSON object."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        cluster, engine, tokens = self.cluster, self.engine, self.tokens
+        lines = [
+            f"rows        {self.rows:,} in {_several(self.partitions, 'partition')}, {self.largest_partition:,} in the largest",
+            f"devices     {_several(cluster['slots'], 'task')} at a time, each on {engine['device']}"
+            + (
+                f" with {_several(cluster['cores'], 'core')}"
+                if engine["device"] == "cpu"
+                else f", {cluster['gpus']} GPUs seen by an executor"
+            ),
+            f"engine      {engine['backend']}, {engine['precision']}: {engine['why']}",
+            f"memory      {engine['worker_mb']:,} MB a worker, {cluster['workers']} at a time on an executor; {cluster['memory']}",
+            f"tokens      {tokens['mean']} on average, 95 % of the texts up to {tokens['p95']}, longest {tokens['max']}; "
+            f"{tokens['cut']:.1%} cut (sample of {tokens['sample']:,})",
+            f"duration    about {_duration(self.seconds)}: {engine['rows_per_second']:,.0f} rows/s a task, "
+            f"{engine['load_seconds']} s to load the model",
+        ]
+        return "\n".join(lines + [f"advice      {line}" for line in self.advice])
+
+    __repr__ = __str__
+
+
+def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Scoring) -> ScoringPlan:
+    """What scoring a DataFrame would take; three small jobs, none of which scores it.
+
+    Raises:
+        InputError: the executors cannot serve the model's device or precision.
+    """
+    spark = df.sparkSession
+    texts = df.select(*(text_column(name).alias(name) for name in scoring.text_columns))
+    by_partition = texts.groupBy(F.spark_partition_id().alias("partition")).agg(F.count(F.lit(1)).alias("rows"))
+    size = by_partition.agg(F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("n"), F.max("rows").alias("most")).collect()[0]
+    rows, partitions, largest = size["rows"] or 0, size["n"], size["most"] or 0
+    sample = _sample(texts, rows)
+    tokens = _token_lengths(TextEncoder(model.directory, scoring.max_length), sample, scoring.max_length)
+    tried = probe(spark, scoring, sample or ["a text"])
+    cluster = _cluster(spark, tried)
+    at_a_time = max(1, min(cluster["slots"], partitions))
+    engine = {name: tried[name] for name in ("backend", "device", "precision", "load_seconds", "rows_per_second", "worker_mb")}
+    engine["why"] = _why(scoring, tried)
+    seconds = tried["load_seconds"] + max(largest, rows / at_a_time) / tried["rows_per_second"] if rows else 0.0
+    plan = ScoringPlan(rows, partitions, largest, cluster, engine, tokens, round(seconds, 1))
+    plan.advice.extend(_advice(plan, scoring, tried, spark))
+    return plan
+
+
+def probe(spark: SparkSession, scoring: Scoring, texts: Sequence[Text] = ()) -> dict[str, Any]:
+    """Have one task of an executor load the engine, and score some texts for a second.
+
+    Returns:
+        What `worker.try_engine` tells: what the executor is, and how the engine did there.
+
+    Raises:
+        InputError: the executor cannot serve the model's device or precision; says what it has.
+    """
+    answer = spark.range(0, 1, 1, 1).mapInArrow(_prober(scoring, list(texts)), "answer string").collect()[0]["answer"]
+    told = json.loads(answer)
+    if "error" in told:
+        raise InputError(*told["error"])
+    return told
+
+
+def _prober(scoring: Scoring, texts: list[Text]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            pass
+        try:
+            answer = try_engine(scoring, texts, PROBE_SECONDS)
+        except InputError as error:
+            answer = {"error": [error.expected, error.found, error.remedy]}
+        yield pa.RecordBatch.from_arrays([strings([json.dumps(answer)])], ["answer"])
+
+    return run
+
+
+def _sample(texts: DataFrame, rows: int) -> list[Text]:
+    """Some texts from all over the table, their first 20,000 characters."""
+    cut = texts.select(*(F.substring(f"`{name}`", 1, SAMPLE_CHARACTERS).alias(name) for name in texts.columns))
+    if rows > 2 * SAMPLE_ROWS:
+        cut = cut.sample(min(1.0, 2 * SAMPLE_ROWS / rows), seed=0)
+    found = [tuple(row) for row in cut.limit(SAMPLE_ROWS).collect()]
+    kept, characters = [], 0
+    for text in texts_of(list(zip(*found, strict=True)), "keep") if found else []:
+        characters += sum(map(len, text)) if isinstance(text, tuple) else len(text or "")
+        if text is not None and characters < 4_000_000:  # they travel to the executor that is tried
+            kept.append(text)
+    return kept
+
+
+def _token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> dict[str, float]:
+    lengths = encoder.whole_lengths(texts) if texts else np.zeros(1, np.int64)
+    p50, p95 = np.percentile(lengths, (50, 95))
+    limit = min(max_length, encoder.max_length)
+    found = {"p50": int(p50), "p95": int(p95), "max": int(lengths.max()), "cut": round(float((lengths > limit).mean()), 4)}
+    return {"sample": len(texts), "mean": round(float(lengths.mean()), 1), **found}
+
+
+def _cluster(spark: SparkSession, tried: dict[str, Any]) -> dict[str, Any]:
+    """Slots and memory, from the session's configuration and what an executor told."""
+    cores = spark.range(1_000_000).select(F.spark_partition_id().alias("p")).distinct().count()  # Spark's default parallelism
+    slots = max(1, cores // int(spark.conf.get("spark.task.cpus", "1")))
+    of_executor = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    share = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
+    held = float(spark.conf.get("spark.executor.resource.gpu.amount", "0") or 0)
+    workers = (
+        slots if is_local(spark) or not of_executor else max(1, of_executor // int(spark.conf.get("spark.task.cpus", "1")))
+    )
+    if share and held:
+        executors = max(1, cores // of_executor) if of_executor else 1
+        slots, workers = min(slots, int(executors * held / share)), min(workers, int(held / share))
+    overhead = spark.conf.get("spark.executor.memoryOverhead", None)
+    memory = f"the machine has {tried['memory_mb']:,} MB" + (f", memoryOverhead is {overhead}" if overhead else "")
+    told = {name: tried[name] for name in ("host", "cores", "gpus", "openvino", "memory_mb")}
+    return {"slots": slots, "workers": workers, "memory": memory, **told}
+
+
+def _why(scoring: Scoring, tried: dict[str, Any]) -> str:
+    if scoring.precision != "auto":
+        return f"as precision={scoring.precision!r} says"
+    if tried["precision"] == "float32":
+        return "the processor does not multiply bfloat16 natively" if tried["device"] == "cpu" else "as the GPU has no faster"
+    again = "; close decisions again in float32" if tried["device"] == "cpu" else ""
+    return f"the fastest that is native{again}"
+
+
+def _advice(plan: ScoringPlan, scoring: Scoring, tried: dict[str, Any], spark: SparkSession) -> list[str]:
+    slots, advice = plan.cluster["slots"], []
+    if plan.rows and plan.partitions < slots:
+        advice.append(f"{_several(plan.partitions, 'partition')} cannot fill {slots} slots: df.repartition({slots}).")
+    elif plan.rows and plan.largest_partition > 3 * plan.rows / plan.partitions and plan.partitions > 1:
+        advice.append(f"one partition has {plan.largest_partition:,} rows: df.repartition({max(slots, plan.partitions)}).")
+    share = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
+    if tried["device"].startswith("cuda") and plan.cluster["workers"] > tried["gpus"] and not share:
+        found = f"{plan.cluster['workers']} tasks at a time share {tried['gpus']} GPUs of an executor"
+        advice.append(f"{found}: set spark.task.resource.gpu.amount, e.g. to 1 or 0.5.")
+    if tried["device"] == "cpu" and not tried["openvino"]:
+        advice.append("no OpenVINO on the executors, which is several times as fast: pip install 'sparknlp_tx[cpu]' there.")
+    elif tried["device"] == "cpu" and tried["backend"] == "Torch" and scoring.precision != "float16":
+        advice.append("this model has no OpenVINO export, so CPUs score it with torch, more slowly.")
+    if plan.tokens["cut"] > 0.01 and plan.tokens["max"] > scoring.max_length:
+        advice.append(
+            f"{plan.tokens['cut']:.0%} of the texts are cut at maxLength={scoring.max_length}: a larger one reads on."
+        )
+    needed = plan.cluster["workers"] * tried["worker_mb"]
+    if needed > 0.8 * tried["memory_mb"]:
+        advice.append(f"{plan.cluster['workers']} workers need {needed:,} MB: give executors more memory, or fewer cores.")
+    return advice
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3600:.1f} h"

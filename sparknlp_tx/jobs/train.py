@@ -1,0 +1,147 @@
+"""Train: Delta tables to a fitted model, evaluated, saved and logged to MLflow."""
+
+import argparse
+import difflib
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparknlp_tx import tables
+from sparknlp_tx.artifact import check_absent
+from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
+from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
+from sparknlp_tx.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
+
+VALIDATION_COLUMN = "is_validation"
+
+
+def train_parser(description: str) -> argparse.ArgumentParser:
+    """Flags of `train`: its own, every Param, and any other as a field of TrainingArguments."""
+    parser = make_parser("train.py", description, extra=True)
+    parser.add_argument("--train", required=True, help="Delta table of the training rows")
+    parser.add_argument("--validation", help="Delta table; the epoch that is best on it is kept")
+    parser.add_argument("--test", help="Delta table to evaluate the model on")
+    parser.add_argument("--model-dir", required=True, help="where the model goes")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is at --model-dir")
+    parser.add_argument("--experiment", help="MLflow experiment")
+    parser.add_argument("--registered-model", help="register the model under this name")
+    add_param_flags(parser, TransformerClassifier().params)
+    return parser
+
+
+def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+    """Fit on a Delta table, save, evaluate, log it all to MLflow."""
+    import mlflow
+
+    from sparknlp_tx import tracking
+
+    check_absent(options.model_dir, options.overwrite)
+    splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
+    frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
+    versions = {split: tables.latest_version(spark, table) for split, table in splits.items()}
+    estimator = _estimator(options)
+    rows = _training_rows(frames, estimator)
+    estimator.check(rows)
+    if options.experiment:
+        mlflow.set_experiment(options.experiment)
+    with mlflow.start_run() as run:
+        for split, table in splits.items():
+            tracking.log_data(table, versions[split], "training" if split == "train" else split)
+        model = estimator.fit(rows)
+        model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
+        tracking.log_training(model)
+        metrics = _evaluate(model, frames)
+        mlflow.log_metrics(metrics, step=model.summary["history"][-1]["step"])  # beside the last of those logged on the way
+        logged = tracking.log_model(model, registered_model_name=options.registered_model)
+    return _train_result(options, run.info, model, metrics, logged)
+
+
+def _estimator(options: argparse.Namespace) -> TransformerClassifier:
+    estimator = TransformerClassifier()
+    set_params(estimator, options.params)
+    own = set(vars(train_parser("").parse_known_args(["--train=", "--model-dir="])[0]))
+    known = [name.removeprefix("param:") for name in own]
+    for name in options.extra:
+        near = difflib.get_close_matches(name, [flag(other)[2:].replace("-", "_") for other in known], n=1, cutoff=0.8)
+        if near:
+            raise InputError("flags of this job or TrainingArguments", flag(name), f"Did you mean {flag(near[0])!r}?")
+    twice = set(estimator.getTrainingArgs()) & set(options.extra)
+    if twice:
+        raise InputError(
+            "each training setting once", f"{min(twice)} as a flag and in --training-args", "Take one of them out."
+        )
+    return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
+
+
+def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> DataFrame:
+    """The training rows, and marked among them the validation rows where they have a table of their own.
+
+    Raises:
+        InputError: a table is empty, or lacks a column, or the labels' types differ.
+    """
+    for split, frame in frames.items():
+        estimator.check_columns(frame)
+        if split != "train":
+            estimator.check_outputs(frame)
+        if frame.isEmpty():
+            raise InputError(f"rows in the {split} table", "none", f"Check it, or leave --{split} out.")
+    if "validation" not in frames:
+        return frames["train"]
+    if estimator.isDefined("validationIndicatorCol"):
+        raise InputError("--validation or --validation-indicator-col", "both", "Take one of them out.")
+    label = estimator.getLabelCol()
+    types = {split: frames[split].schema[label].dataType.simpleString() for split in ("train", "validation")}
+    if len(set(types.values())) > 1:
+        found = f"{types['train']} and {types['validation']}"
+        raise InputError(f"one type of {label!r} in the training and the validation table", found, "Cast one of them.")
+    params = ("textCol", "textPairCol", "labelCol", "weightCol")
+    names = [estimator.getOrDefault(param) for param in params if estimator.isDefined(param)]
+    marked = []
+    for split in ("train", "validation"):
+        there = [F.col(f"`{name}`") for name in names if name in frames[split].columns]  # validation rows need no weight
+        marked.append(frames[split].select(*there, F.lit(split == "validation").alias(VALIDATION_COLUMN)))
+    estimator.setValidationIndicatorCol(VALIDATION_COLUMN)
+    return marked[0].unionByName(marked[1], allowMissingColumns=True)
+
+
+def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame]) -> dict[str, float]:
+    """Metrics of the splits that were not trained on, as `test.accuracy`; and how long scoring takes."""
+    from sparknlp_tx.evaluation import evaluate
+
+    metrics: dict[str, float] = {}
+    if not model.getPredictedLabelCol():
+        model = model.copy({model.predictedLabelCol: "__predictedLabel"})
+    splits = [split for split in ("validation", "test") if split in frames] or ["train"]
+    for split in splits:
+        begin = time.monotonic()
+        found = evaluate(model.transform(frames[split]), model.getLabelCol(), model.getPredictedLabelCol())
+        seconds = time.monotonic() - begin
+        metrics |= {f"{split}.{name}": value for name, value in found.items()}
+        if found["rows"]:
+            metrics["seconds_per_1000_rows"] = 1000 * seconds / found["rows"]
+    return metrics
+
+
+def _train_result(
+    options: argparse.Namespace, run: Any, model: TransformerClassificationModel, metrics: dict[str, float], logged: "ModelInfo"
+) -> dict[str, Any]:
+    return {
+        "job": "train",
+        "model_dir": options.model_dir,
+        "run_id": run.run_id,
+        "experiment_id": run.experiment_id,
+        "model_uri": logged.model_uri,
+        "registered_model": options.registered_model,
+        "registered_version": logged.registered_model_version,
+        "labels": model.numClasses,
+        "train_rows": model.summary["train_rows"],
+        "train_seconds": round(model.summary["train_seconds"], 1),
+        "rows_per_second": round(model.summary["rows_per_second"], 1),
+        "device": model.summary["device"],
+        "metrics": metrics,
+    }

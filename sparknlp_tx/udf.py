@@ -1,0 +1,44 @@
+"""The columns of scores on a DataFrame: one UDF that returns one struct, and its fields taken out of it."""
+
+from collections.abc import Callable
+
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sparknlp_tx.observation import ScoringObservation
+from sparknlp_tx.scoring import Scoring, score_arrow, score_pandas
+from sparknlp_tx.staging import invalid_text, text_column
+
+
+def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: ScoringObservation | None = None) -> DataFrame:
+    """A DataFrame with the columns of scores; starts no job.
+
+    Args:
+        struct: a name that no column has, for the struct while it is there.
+        observation: counts what is done.
+    """
+    texts = scoring.text_columns
+    if scoring.handle_invalid == "skip":
+        dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
+    score = scoring_udf(scoring, observation is not None)
+    scored = dataset.withColumn(struct, score(F.struct(*map(text_column, texts))))
+    if observation is not None:
+        scored = observation.on(scored, struct)
+    for field, name in scoring.columns.items():
+        value = F.col(f"`{struct}`.{field}")
+        if field in ("rawPrediction", "probability"):
+            value = F.when(value.isNotNull(), array_to_vector(value))
+        scored = scored.withColumn(name, value)
+    return scored.drop(struct)
+
+
+def scoring_udf(scoring: Scoring, observed: bool = False) -> Callable[[Column], Column]:
+    """The UDF that scores structs of texts: an Arrow UDF, or where Spark has none yet (4.0) a pandas UDF.
+
+    Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
+    """
+    returned = scoring.return_type(observed)
+    if hasattr(F, "arrow_udf"):
+        return F.arrow_udf(score_arrow(scoring, observed), returned).asNondeterministic()
+    return F.pandas_udf(score_pandas(scoring, observed), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
