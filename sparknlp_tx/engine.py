@@ -21,6 +21,8 @@ from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
 WINDOW_CHARACTERS = 32_000_000
 TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 16_384}
+BATCH_COST = {"cpu": 64, "cuda": 4_096}  # what a batch costs besides its tokens, in tokens; less padding is worth another batch
+ROWS_STEP = 4  # batches are made smaller in such steps: few shapes, as each new one costs OpenVINO some milliseconds
 MARGIN_BOUND = {"bfloat16": 0.25}  # in logits; for models whose own bound was not learnt
 
 Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how much the decision leads [n]
@@ -70,6 +72,7 @@ class InferenceEngine:
         self.encoder, self.backend, self.num_labels = encoder, backend, num_labels
         self.stats = EngineStats()
         self._tokens_per_batch = tokens_per_batch
+        self._batch_cost = BATCH_COST[backend.device.partition(":")[0]]
         self._exact, self._margin_bound = exact, margin_bound
         self._lock = threading.Lock()  # a server's threads share an engine; a backend runs one batch at a time
 
@@ -170,7 +173,7 @@ class InferenceEngine:
         lengths = np.sort(lengths)[::-1]
         start = 0
         while start < len(order):
-            size = max(1, self._tokens_per_batch // max(1, int(lengths[start])))
+            size = self._batch_rows(lengths[start:])
             batch = order[start : start + size]
             try:
                 logits[batch] = backend(self.encoder.pad(tokens, batch))
@@ -182,6 +185,17 @@ class InferenceEngine:
             self.stats.tokens += int(lengths[start : start + size].sum())
             self.stats.padded_tokens += len(batch) * int(lengths[start])
             start += len(batch)
+
+    def _batch_rows(self, lengths: np.ndarray) -> int:
+        """How many of the remaining rows, longest first, go into the next batch.
+
+        As many as the budget takes; fewer where the rest would be padded by more tokens than another batch costs.
+        """
+        longest = max(1, int(lengths[0]))
+        size = min(len(lengths), max(1, self._tokens_per_batch // longest))
+        sizes = np.arange(ROWS_STEP, size, ROWS_STEP)
+        spared = (longest - lengths[sizes]) * (size - sizes)
+        return int(sizes[spared.argmax()]) if len(sizes) and spared.max() > self._batch_cost else size
 
 
 def _windows(batches: Iterable[Sequence[Text | None]]) -> Iterator[list[Text | None]]:

@@ -89,6 +89,7 @@ def local_session(
         "spark.sql.shuffle.partitions": "8",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.memory": "2g",
+        "spark.python.unix.domain.socket.enabled": "true",  # a TCP socket keeps each Python task waiting for 40 ms
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
