@@ -6,7 +6,6 @@ Torch and transformers are loaded when a model runs on torch, and not before.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,11 @@ class OpenVINOBackend:
             arithmetic = fast if runtime.read_report(path).get("arithmetic", fast) == fast else "float32"
         self._model = runtime.read_model(runtime.model_file(path, precision)) if model is None else model
         self._request = runtime.compile_model(self._model, arithmetic, threads).create_infer_request()
-        self._float32 = partial(OpenVINOBackend, path, "float32", threads)
+        self.arithmetic, self._path, self._threads = arithmetic, path, threads
 
-    def exact(self) -> "OpenVINOBackend":
-        """The same model in float32, which shares the weights in memory with this one."""
-        return self._float32(None if self.precision == "int8" else self._model)
+    def at(self, precision: str) -> "OpenVINOBackend":
+        """The same model in float32 or bfloat16; unless this one is int8, they share the weights in memory."""
+        return OpenVINOBackend(self._path, precision, self._threads, None if self.precision == "int8" else self._model)
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""
@@ -111,11 +110,11 @@ class TorchBackend:
         with quiet_transformers():
             model = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype)
         self._model = model.to(self.device).eval()
-        self._float32 = partial(TorchBackend, path, self.device, "float32", threads)
+        self._path, self._threads = path, threads
 
-    def exact(self) -> "TorchBackend":
-        """The same model in float32."""
-        return self._float32()
+    def at(self, precision: str) -> "TorchBackend":
+        """The same model in another precision."""
+        return TorchBackend(self._path, self.device, precision, self._threads)
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""

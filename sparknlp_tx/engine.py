@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ class EngineStats:
 class InferenceEngine:
     """A fine-tuned text classifier, ready to score. Make one with `from_pretrained`.
 
-    With `exact`, which gives a more precise backend when it is first needed, rows whose decision leads by no more than
-    `margin_bound` are scored again: so reduced precision keeps float32's labels.
+    `looks` keep float32's labels in reduced precision: each is a bound in logits and what gives a more precise backend when
+    that is first needed; rows whose decision leads by no more than the bound are scored again there, then by the next look.
     """
 
     def __init__(
@@ -66,14 +66,13 @@ class InferenceEngine:
         backend: Any,
         num_labels: int,
         tokens_per_batch: int,
-        exact: Callable[[], Any] | None = None,
-        margin_bound: float = 0.0,
+        looks: Sequence[tuple[float, Callable[[], Any]]] = (),
     ):
         self.encoder, self.backend, self.num_labels = encoder, backend, num_labels
         self.stats = EngineStats()
         self._tokens_per_batch = tokens_per_batch
         self._batch_cost = BATCH_COST[backend.device.partition(":")[0]]
-        self._exact, self._margin_bound = exact, margin_bound
+        self._looks = looks
         self._lock = threading.Lock()  # a server's threads share an engine; a backend runs one batch at a time
 
     @classmethod
@@ -106,11 +105,7 @@ class InferenceEngine:
         backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        learnt = read_report(path).get(backend.precision, {}) if backend.device == "cpu" else {"margin_bound": 0.0}
-        bound = learnt.get("margin_bound", MARGIN_BOUND.get(backend.precision, 0.0))
-        reduced = backend.device == "cpu" and backend.precision in ("bfloat16", "int8")
-        exact = cache(backend.exact) if reduced else None
-        engine = cls(encoder, backend, num_labels, int(tokens_per_batch), exact, bound)
+        engine = cls(encoder, backend, num_labels, int(tokens_per_batch), second_looks(path, backend))
         engine.stats = EngineStats(loads=1, load_seconds=time.perf_counter() - begin)
         return engine
 
@@ -156,12 +151,14 @@ class InferenceEngine:
             begin = time.perf_counter()
             tokens = self.encoder.encode(list(index))
             ready = time.perf_counter()
-            self._run(self.backend, tokens, np.arange(len(index)), logits)
-            if self._exact is not None:
-                close = np.flatnonzero(margin(logits[:-1]) <= self._margin_bound)
-                if len(close):
-                    self._run(self._exact(), tokens, close, logits)
-                self.stats.second_looks += len(close)
+            close = np.arange(len(index))
+            self._run(self.backend, tokens, close, logits)
+            for number, (bound, backend) in enumerate(self._looks):
+                close = close[margin(logits[close]) <= bound]
+                if not len(close):
+                    break
+                self._run(backend(), tokens, close, logits)
+                self.stats.second_looks += len(close) if number == 0 else 0
             self.stats.tokenise_seconds += ready - begin
             self.stats.run_seconds += time.perf_counter() - ready
         return logits[rows]
@@ -196,6 +193,24 @@ class InferenceEngine:
         sizes = np.arange(ROWS_STEP, size, ROWS_STEP)
         spared = (longest - lengths[sizes]) * (size - sizes)
         return int(sizes[spared.argmax()]) if len(sizes) and spared.max() > self._batch_cost else size
+
+
+def second_looks(path: str | Path, backend: Any) -> list[tuple[float, Callable[[], Any]]]:
+    """How a backend of reduced precision on a CPU keeps float32's labels: int8 by bfloat16 where that is native, all by float32.
+
+    The bounds are those learnt when the model was exported and quantised, see `export.learn_margin`.
+    """
+    report = read_report(path)
+
+    def bound(precision: str) -> float:
+        return report.get(precision, {}).get("margin_bound", MARGIN_BOUND.get(precision, 0.0))
+
+    if backend.device != "cpu" or backend.precision not in ("bfloat16", "int8"):
+        return []
+    if backend.precision == "int8" and backend.arithmetic == "bfloat16":
+        between = cache(partial(backend.at, "bfloat16"))
+        return [(bound("int8"), between), (bound("bfloat16"), cache(lambda: between().at("float32")))]
+    return [(bound(backend.precision), cache(partial(backend.at, "float32")))]
 
 
 def _windows(batches: Iterable[Sequence[Text | None]]) -> Iterator[list[Text | None]]:

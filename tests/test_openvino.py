@@ -108,10 +108,11 @@ def test_what_was_measured_is_kept_with_the_model(quantised, tmp_path):
 def test_close_decisions_are_scored_again_in_float32(quantised):
     exact = InferenceEngine.from_pretrained(quantised.directory, "cpu", "float32").predict_logits(TEXTS)
     engine = InferenceEngine.from_pretrained(quantised.directory, "cpu", "int8")
-    engine._margin_bound = float("inf")
+    looks = engine._looks
+    engine._looks = [(float("inf"), backend) for _, backend in looks]
     assert np.allclose(engine.predict_logits(TEXTS), exact, atol=1e-5)
     assert engine.stats.second_looks == len(TEXTS)
-    engine._margin_bound = -1.0
+    engine._looks = [(-1.0, backend) for _, backend in looks]
     assert not np.allclose(engine.predict_logits(TEXTS), exact, atol=1e-5)
 
 
@@ -155,7 +156,8 @@ from sparknlp_tx.worker import task_engine
 location = ModelLocation({str(quantised.directory)!r}, None, {quantised._files!r})
 columns = dict(zip(FIELD_TYPES, FIELD_TYPES))
 scoring = Scoring(location, Decision({quantised.labels!r}), columns, ("text",), "cpu", "int8", 32, "auto", "keep")
-task_engine(scoring)._margin_bound = float("inf")
+engine = task_engine(scoring)
+engine._looks = [(float("inf"), backend) for _, backend in engine._looks]
 batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])
 found = list(score_arrow(scoring, observed=True)(iter([batch])))
 assert [len(part) for part in found] == [3] and found[0].field("prediction").null_count == 1
