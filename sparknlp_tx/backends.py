@@ -58,7 +58,7 @@ class OpenVINOBackend:
         path: a Hugging Face directory with an export.
         precision: `auto` (bfloat16 where the processor multiplies it natively, else float32), `float32`, `bfloat16` or `int8`.
         threads: how many to use; default all cores.
-        model: the exported model, where it was read already.
+        model: the exported model, where another backend that is used more has read it already.
     """
 
     device = "cpu"
@@ -70,7 +70,7 @@ class OpenVINOBackend:
         if precision == "int8":  # of what is not quantised; never less precise than where the margin was learnt
             arithmetic = fast if runtime.read_report(path).get("arithmetic", fast) == fast else "float32"
         self._model = runtime.read_model(runtime.model_file(path, precision)) if model is None else model
-        self._request = runtime.compile_model(self._model, arithmetic, threads).create_infer_request()
+        self._request = runtime.compile_model(self._model, arithmetic, threads, model is not None).create_infer_request()
         self.arithmetic, self._path, self._threads = arithmetic, path, threads
 
     def at(self, precision: str) -> "OpenVINOBackend":
