@@ -132,7 +132,7 @@ class InferenceEngine:
 
         Args:
             batches: lists of texts or of (text, pair) tuples.
-            margin: for int8: by how much a decision leads; see `decisions.Decision.margin`.
+            margin: by how much a decision leads, for second looks; see `decisions.Decision.margin`.
         """
         for window in _windows(batches):
             with self._lock:
