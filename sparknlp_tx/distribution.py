@@ -67,9 +67,9 @@ class ModelLocation:
         return directory
 
     def size(self, unused: Sequence[str] = ()) -> int:
-        """Bytes of the files that are read."""
-        used = (name for name in self.files if not any(fnmatch(name, pattern) for pattern in unused))
-        return sum((self.resolve() / name).stat().st_size for name in used)
+        """Bytes of the files that are read, as far as they are there."""
+        used = (self.resolve() / name for name in self.files if not any(fnmatch(name, pattern) for pattern in unused))
+        return sum(file.stat().st_size for file in used if file.is_file())
 
 
 def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) -> ModelLocation:

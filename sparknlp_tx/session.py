@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,8 @@ def local_session(
         "spark.sql.shuffle.partitions": "8",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.memory": "2g",
-        "spark.python.unix.domain.socket.enabled": "true",  # a TCP socket keeps each Python task waiting for 40 ms
+        # A TCP socket keeps each Python task waiting for 40 ms. Windows' Python has no others.
+        "spark.python.unix.domain.socket.enabled": str(hasattr(socket, "AF_UNIX")).lower(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",

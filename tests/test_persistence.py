@@ -136,6 +136,13 @@ def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_sam
         loaded.transform(test_df).collect()
 
 
+def test_a_half_copied_model_is_named_when_it_is_used(saved):
+    loaded = TransformerClassificationModel.load(str(saved)).setMaxLength(14)
+    (saved / "model" / "openvino" / "openvino_model.bin").unlink()
+    with pytest.raises(InputError, match=r"openvino_model.bin as it was; found no such file"):
+        loaded.predict(TEXTS)
+
+
 def test_damaged_files_are_named(saved):
     (saved / "model" / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"found no model.safetensors"):
