@@ -43,7 +43,7 @@ def test_a_run_tells_how_the_model_came_about(tracking, model):
     with mlflow.start_run() as run:
         log_training(model)
     run = mlflow.get_run(run.info.run_id)
-    assert run.data.params["learningRate"] == "0.002"
+    assert run.data.params["learningRate"] == str(model.getLearningRate())
     assert run.data.params["args.train_sampling_strategy"] == "group_by_length"
     assert run.data.tags["checkpoint"] == model.getCheckpoint()
     assert run.data.tags["task"] == "single_label_classification"
