@@ -23,6 +23,10 @@ from sparknlp_tx.errors import InputError, nearest
 AUTO = "auto"
 MAX_HEAD_LEARNING_RATE = 5e-3
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
+SCORING_PARAMS = (  # that change what scoring does
+    *("textCol", "textPairCol", *OUTPUT_PARAMS, "threshold", "thresholds"),
+    *("maxLength", "precision", "tokensPerBatch", "device", "handleInvalid"),
+)
 
 
 def _checked(convert: Callable[[Any], Any], holds: Callable[[Any], bool], expected: str) -> Callable[[Any], Any]:

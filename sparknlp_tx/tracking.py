@@ -17,6 +17,7 @@ from mlflow.types.schema import Array, ColSpec, DataType
 from sparknlp_tx import openvino_runtime, tables
 from sparknlp_tx.artifact import directory_bytes, temporary_directory
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # What the engine imports, and so what a served model has to have; no Spark among it.
 ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
-SCORING_PARAMS = ("textCol", "textPairCol", "maxLength", "precision", "tokensPerBatch", "device", "handleInvalid")
 FIELD_SPECS = {
     "rawPrediction": Array(DataType.double),
     "probability": Array(DataType.double),

@@ -10,12 +10,8 @@ from sparknlp_tx import tables
 from sparknlp_tx.classification import TransformerClassificationModel
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.progress import say, since
-
-SCORING_PARAMS = (
-    *("textCol", "textPairCol", "rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol"),
-    *("threshold", "thresholds", "maxLength", "precision", "tokensPerBatch", "device", "handleInvalid"),
-)
 
 
 def score_parser(description: str) -> argparse.ArgumentParser:
