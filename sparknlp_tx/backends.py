@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def open_backend(
@@ -82,6 +85,11 @@ class OpenVINOBackend:
         return self._request.infer(inputs, share_inputs=True)[0]
 
     @staticmethod
+    def fetch(outputs: list[np.ndarray]) -> np.ndarray:
+        """What calls gave, in one array: float32 [rows, num_labels]."""
+        return np.concatenate(outputs)
+
+    @staticmethod
     def is_out_of_memory(error: Exception) -> bool:
         """Whether a smaller batch could help."""
         return False
@@ -116,13 +124,22 @@ class TorchBackend:
         """The same model in another precision."""
         return TorchBackend(self._path, self.device, precision, self._threads)
 
-    def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""
+    def __call__(self, inputs: dict[str, np.ndarray]) -> "torch.Tensor":
+        """Padded inputs, name -> int64 [n, tokens], to logits [n, num_labels] on the device; does not wait for a GPU."""
         import torch
 
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        if self.device != "cpu":  # from pinned memory a GPU copies while it computes
+            tensors = {name: tensor.pin_memory().to(self.device, non_blocking=True) for name, tensor in tensors.items()}
         with torch.inference_mode():
-            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()}
-            return self._model(**tensors).logits.float().cpu().numpy()
+            return self._model(**tensors).logits
+
+    @staticmethod
+    def fetch(outputs: "list[torch.Tensor]") -> np.ndarray:
+        """What calls gave, in one array: float32 [rows, num_labels]."""
+        import torch
+
+        return torch.cat(outputs).float().cpu().numpy()
 
     @staticmethod
     def is_out_of_memory(error: Exception) -> bool:

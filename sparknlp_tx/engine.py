@@ -6,10 +6,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,52 +129,63 @@ class InferenceEngine:
         """Logits of a stream of batches of texts, in order: arrays float32 [rows, num_labels].
 
         Rows are gathered across batches into windows, so that small batches cost nothing; the arrays have the windows' sizes
-        and together as many rows as the batches. A window is held in memory whole.
+        and together as many rows as the batches. A window is held in memory whole; on a GPU two, as the next one is tokenised
+        while this one runs.
 
         Args:
             batches: lists of texts or of (text, pair) tuples.
             margin: by how much a decision leads, for second looks; see `decisions.Decision.margin`.
         """
-        for window in _windows(batches):
+        windows = map(self._tokenised, _windows(batches))
+        for window in windows if self.backend.device == "cpu" else ahead(windows):
             with self._lock:
                 logits = self._window_logits(window, margin)
             yield logits
 
-    def _window_logits(self, window: list[Text | None], margin: Margin) -> np.ndarray:
-        """Logits of one window; equal texts go through the model once."""
+    def _tokenised(self, texts: list[Text | None]) -> "Window":
+        """A window's texts, equal ones once, as tokens."""
+        begin = time.perf_counter()
         index: dict[Text, int] = {}
-        rows = np.fromiter((-1 if text is None else index.setdefault(text, len(index)) for text in window), np.int64)
-        logits = np.full((len(index) + 1, self.num_labels), np.nan, np.float32)  # the last row stands for None
-        self.stats.rows += len(window)
-        self.stats.invalid += int((rows < 0).sum())
-        self.stats.texts += len(index)
-        if index:
-            begin = time.perf_counter()
-            tokens = self.encoder.encode(list(index))
-            ready = time.perf_counter()
-            close = np.arange(len(index))
+        rows = np.fromiter((-1 if text is None else index.setdefault(text, len(index)) for text in texts), np.int64)
+        tokens = self.encoder.encode(list(index))
+        return Window(rows, tokens, time.perf_counter() - begin)
+
+    def _window_logits(self, window: "Window", margin: Margin) -> np.ndarray:
+        """Logits of one window."""
+        rows, tokens = window.rows, window.tokens
+        texts = len(tokens.input_ids)
+        logits = np.full((texts + 1, self.num_labels), np.nan, np.float32)  # the last row stands for None
+        begin = time.perf_counter()
+        close = np.arange(texts)
+        if texts:
             self._run(self.backend, tokens, close, logits)
-            for number, (bound, backend) in enumerate(self._looks):
-                close = close[margin(logits[close]) <= bound]
-                if not len(close):
-                    break
-                self._run(backend(), tokens, close, logits)
-                self.stats.second_looks += len(close) if number == 0 else 0
-            self.stats.tokenise_seconds += ready - begin
-            self.stats.run_seconds += time.perf_counter() - ready
+        for number, (bound, backend) in enumerate(self._looks):
+            close = close[margin(logits[close]) <= bound] if len(close) else close
+            if not len(close):
+                break
+            self._run(backend(), tokens, close, logits)
+            self.stats.second_looks += len(close) if number == 0 else 0
+        self.stats.rows += len(rows)
+        self.stats.invalid += int((rows < 0).sum())
+        self.stats.texts += texts
+        self.stats.tokenise_seconds += window.tokenise_seconds
+        self.stats.run_seconds += time.perf_counter() - begin
         return logits[rows]
 
     def _run(self, backend: Any, tokens: Tokens, rows: np.ndarray, logits: np.ndarray) -> None:
-        """Run some of the texts and write their logits; longest first, so that what does not fit the memory shows at once."""
+        """Run some of the texts and write their logits; longest first, so that what does not fit the memory shows at once.
+
+        A GPU's results are fetched at the end, all at once: it is not kept waiting between batches.
+        """
         lengths = tokens.lengths()[rows]
         order = rows[np.argsort(-lengths, kind="stable")]
         lengths = np.sort(lengths)[::-1]
-        start = 0
+        start, outputs = 0, []
         while start < len(order):
             size = self._batch_rows(lengths[start:])
             batch = order[start : start + size]
             try:
-                logits[batch] = backend(self.encoder.pad(tokens, batch))
+                outputs.append(backend(self.encoder.pad(tokens, batch)))
             except RuntimeError as error:
                 if len(batch) == 1 or not backend.is_out_of_memory(error):
                     raise
@@ -182,6 +194,7 @@ class InferenceEngine:
             self.stats.tokens += int(lengths[start : start + size].sum())
             self.stats.padded_tokens += len(batch) * int(lengths[start])
             start += len(batch)
+        logits[order] = backend.fetch(outputs)
 
     def _batch_rows(self, lengths: np.ndarray) -> int:
         """How many of the remaining rows, longest first, go into the next batch.
@@ -193,6 +206,24 @@ class InferenceEngine:
         sizes = np.arange(ROWS_STEP, size, ROWS_STEP)
         spared = (longest - lengths[sizes]) * (size - sizes)
         return int(sizes[spared.argmax()]) if len(sizes) and spared.max() > self._batch_cost else size
+
+
+class Window(NamedTuple):
+    """Texts that are sorted together: which text each row has (-1: none), int64 [rows], and the distinct texts' tokens."""
+
+    rows: np.ndarray
+    tokens: Tokens
+    tokenise_seconds: float
+
+
+def ahead(items: Iterable) -> Iterator:
+    """The items, each made in another thread while the one before it is used."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        following = pool.submit(next, source, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, source, end)
+            yield item
 
 
 def second_looks(path: str | Path, backend: Any) -> list[tuple[float, Callable[[], Any]]]:

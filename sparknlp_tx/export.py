@@ -134,7 +134,7 @@ def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
     error = 0.0
     for start in range(0, len(texts), 8):
         inputs = encoder.pad(tokens, range(start, min(start + 8, len(texts))))
-        error = max(error, float(np.abs(exported(inputs) - torch_backend(inputs)).max()))
+        error = max(error, float(np.abs(exported(inputs) - torch_backend.fetch([torch_backend(inputs)])).max()))
     return error
 
 

@@ -1,5 +1,7 @@
 """The engine from outside: what batching, order and duplicates must not change."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sparknlp_tx import InferenceEngine
 from sparknlp_tx.backends import TorchBackend
+from sparknlp_tx.engine import ahead
 from sparknlp_tx.errors import InputError
 
 
@@ -21,19 +24,23 @@ def texts():
     return [text for text, _ in texts_of_topics(40, seed=7)]
 
 
+class Counting:
+    """A backend that notes the shape of each batch and lets another one run it."""
+
+    device = "cpu"
+
+    def __init__(self, backend, calls):
+        self.backend, self.calls = backend, calls
+        self.fetch, self.is_out_of_memory = backend.fetch, backend.is_out_of_memory
+
+    def __call__(self, inputs):
+        self.calls.append(inputs["input_ids"].shape)
+        return self.backend(inputs)
+
+
 def counting(engine, calls):
-    """The engine with a backend that notes the shape of each batch."""
-    backend = engine.backend
-
-    class Counting:
-        device = backend.device
-        is_out_of_memory = staticmethod(backend.is_out_of_memory)
-
-        def __call__(self, inputs):
-            calls.append(inputs["input_ids"].shape)
-            return backend(inputs)
-
-    return InferenceEngine(engine.encoder, Counting(), engine.num_labels, engine._tokens_per_batch)
+    """The engine with such a backend."""
+    return InferenceEngine(engine.encoder, Counting(engine.backend, calls), engine.num_labels, engine._tokens_per_batch)
 
 
 def test_logits_are_those_of_transformers_one_text_at_a_time(engine, model, texts):
@@ -86,12 +93,52 @@ def test_windows_are_bounded_by_characters(engine, texts, monkeypatch):
     assert np.allclose(np.concatenate(windows), engine.predict_logits(texts), atol=1e-5)
 
 
+def test_what_is_made_ahead_keeps_its_order_and_its_error():
+    made, threads = [], set()
+
+    def items():
+        for number in range(3):
+            threads.add(threading.current_thread())
+            made.append(number)
+            yield number
+        raise ValueError("the source broke")
+
+    found = []
+    with pytest.raises(ValueError, match="the source broke"):
+        found.extend(ahead(items()))
+    assert found == made == [0, 1, 2]
+    assert threading.current_thread() not in threads
+    assert list(ahead([])) == []
+
+
+def test_a_device_that_computes_by_itself_gets_the_next_window_tokenised_meanwhile(engine, texts, monkeypatch):
+    """Windows are tokenised in another thread where the backend is no CPU; the logits are the same, in order."""
+    monkeypatch.setattr("sparknlp_tx.engine.WINDOW_ROWS", 16)
+    threads = []
+
+    class Encoder:
+        pad = engine.encoder.pad
+
+        def encode(self, texts):
+            threads.append(threading.current_thread())
+            return engine.encoder.encode(texts)
+
+    class Device(Counting):
+        device = "cuda:0"
+
+    other = InferenceEngine(Encoder(), Device(engine.backend, []), engine.num_labels, 1024)
+    assert np.allclose(other.predict_logits([*texts, None]), engine.predict_logits([*texts, None]), atol=1e-5, equal_nan=True)
+    assert len(threads) > 5
+    assert threading.current_thread() not in threads
+
+
 def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
     calls = []
 
     class Small:
         device = "cpu"
         is_out_of_memory = staticmethod(TorchBackend.is_out_of_memory)
+        fetch = staticmethod(engine.backend.fetch)
 
         def __call__(self, inputs):
             rows, tokens = inputs["input_ids"].shape

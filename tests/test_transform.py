@@ -97,6 +97,8 @@ def rows_run(monkeypatch, tmp_path):
             backend = engine.backend
 
             class Counting:
+                device, fetch = backend.device, staticmethod(backend.fetch)
+
                 def __call__(self, inputs):
                     with open(path, "a") as file:
                         file.write(f"{len(inputs['input_ids'])}\n")
