@@ -15,7 +15,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from sparknlp_tx import local_session
-from sparknlp_tx.staging import TrainingColumns, learn_labels, stage
+from sparknlp_tx.staging import TrainingColumns, stage
 
 
 def own_megabytes() -> float:
@@ -41,8 +41,8 @@ def main() -> None:
     columns = TrainingColumns("text", "label")
     warm = df.limit(1000)
     with tempfile.TemporaryDirectory() as folder:
-        stage(warm, columns, learn_labels(warm, columns), Path(folder))
-    labels = learn_labels(df, columns)
+        stage(warm, columns, columns.learn_labels(warm), Path(folder))
+    labels = columns.learn_labels(df)
     before, peak, done = own_megabytes(), [0.0], threading.Event()
 
     def watch() -> None:

@@ -83,7 +83,7 @@ def ours(data: Path, checkpoint: str, epochs: float, exact: bool) -> dict:
         estimator.setHeadLearningRate(RATE)
     model = estimator.fit(train)
     seconds = time.monotonic() - begin
-    return {"seconds": seconds, "accuracy": evaluate(model.transform(test), "label", "predictedLabel")["accuracy"]}
+    return {"seconds": seconds, "accuracy": evaluate(model, test)["accuracy"]}
 
 
 WAYS = {

@@ -9,10 +9,9 @@ from pyspark.sql import functions as F
 from sparknlp_tx import openvino_runtime
 from sparknlp_tx.artifact import file_hashes, linked_copy
 from sparknlp_tx.backends import gpu_count
-from sparknlp_tx.decisions import Decision, read_config
-from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.decisions import REGRESSION, decision_for, read_config
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import label_name
+from sparknlp_tx.evaluation import true_labels
 from sparknlp_tx.staging import invalid_text, staged_texts
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: st
     if export_openvino(directory, texts) and precision == "int8":
         held_out = validation if validation is not None else train
         rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
-        decision = Decision(read_config(directory).labels)
+        decision = decision_for(*read_config(directory))
         quantize_openvino(directory, texts, staged_texts(rows), rows["label"][:], decision)
 
 
@@ -62,22 +61,25 @@ class CpuScoring:
         from sparknlp_tx.export import CALIBRATION_ROWS, quantize_openvino
 
         self._check_texts(dataset.schema)
+        decision = self.decision
+        if decision.problem_type == REGRESSION:
+            raise InputError("labels, for int8 to keep", "a model of regression", "Score it in bfloat16 or float32.")
         if not openvino_runtime.is_installed():
             raise InputError("OpenVINO to quantise with", "none installed", "pip install 'sparknlp_tx[cpu]'")
         self._ensure_export()
-        names = [name for name in map(self._column, ("textCol", "textPairCol")) if name]
+        names = self.text_columns
         labelled = self.getLabelCol() in dataset.columns
-        columns = [F.col(f"`{name}`") for name in names] + ([label_name(self.getLabelCol(), dataset)] if labelled else [])
+        columns = [F.col(f"`{name}`") for name in names] + (
+            [true_labels(dataset, self.getLabelCol(), decision)] if labelled else []
+        )
         valid = dataset.filter(~invalid_text(*names, *[None] * (2 - len(names))))
         anyhow = valid.orderBy(F.xxhash64(*names)).select(*columns)  # tables often stand in the order of their labels
         rows = [tuple(row) for row in anyhow.limit(CALIBRATION_ROWS + AGREEMENT_ROWS).collect()]
         if len(rows) < 2:
             raise InputError("rows to calibrate on", f"{len(rows)} rows with a text", "Give some hundreds.")
         calibration, held_out = rows[: min(CALIBRATION_ROWS, len(rows) // 2)], rows[min(CALIBRATION_ROWS, len(rows) // 2) :]
-        index = {label: position for position, label in enumerate(self.labels)}
-        truth = [index.get(row[-1], -1) for row in held_out] if labelled else None
+        truth = [row[-1] for row in held_out] if labelled else None
         directory = linked_copy(self.directory)
-        decision = self._scoring(ModelLocation(str(directory), None, {})).decision
         texts, others = ([row[: len(names)] if len(names) > 1 else row[0] for row in part] for part in (calibration, held_out))
         quantize_openvino(directory, texts, others, truth, decision)
         model = self.copy({self.precision: "int8"})

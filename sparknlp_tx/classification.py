@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,28 +14,28 @@ from sparknlp_tx import openvino_runtime
 from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
 from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_directory
 from sparknlp_tx.backends import resolve_device
-from sparknlp_tx.decisions import read_config
+from sparknlp_tx.checks import FitChecks
+from sparknlp_tx.decisions import Decision, read_config
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain import ScoringPlan, explain, probe
+from sparknlp_tx.labels import problem_type_of
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
-from sparknlp_tx.staging import LabelCounts, TrainingColumns, learn_labels, stage
+from sparknlp_tx.resume import fit_folder
+from sparknlp_tx.staging import carve_validation, fingerprint, stage
 from sparknlp_tx.udf import add_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sparknlp_tx.scoring import Scoring
-    from sparknlp_tx.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-LABEL_TYPES = ("string", "boolean", "byte", "short", "integer", "long", "float", "double")
 
-
-class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
+class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, SavedStage):
     """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU.
 
     Example:
@@ -59,87 +58,31 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         from sparknlp_tx.training import fine_tune
 
         columns = self.check(dataset)
-        labels = learn_labels(dataset, columns)
-        self._check_thresholds(len(labels.labels))
+        if self.getValidationFraction():
+            dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
+        labels = columns.learn_labels(dataset)
+        self._decision(columns.problem_type, labels.labels).check()
         self._report_invalid(labels)
+        settings = self._settings(columns.problem_type, labels)
+        identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
         output = temporary_directory("model")
-        with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
-            train, validation = stage(dataset, columns, labels, Path(work))
-            result = fine_tune(train, validation, self._settings(labels.labels), output, work, _active_run_logger())
+        with fit_folder(self.getCheckpointDir(), identity) as work:
+            train, validation = stage(dataset, columns, labels, work)
+            result = fine_tune(train, validation, settings, output, work, _active_run_logger())
             prepare_for_cpus(output, train, validation, self.getPrecision())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
+        if result.thresholds is not None:
+            model._set(thresholds=result.thresholds)
         model._adopt(output, file_hashes(output), dataclasses.asdict(result))
         return model
-
-    def check(self, dataset: DataFrame) -> TrainingColumns:
-        """Check all that can be checked without a Spark job: columns, training arguments, checkpoint; returns the columns.
-
-        Raises:
-            InputError: `fit` would refuse.
-        """
-        from sparknlp_tx.trainer import check_training_args
-        from sparknlp_tx.training import check_checkpoint
-
-        schema = dataset.schema
-        self.check_columns(dataset)
-        self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
-        self._check_column(schema, "validationIndicatorCol", ["boolean"])
-        if self.getPrecision() == "int8" and not openvino_runtime.is_installed():
-            raise InputError("OpenVINO for precision 'int8'", "none installed", "pip install 'sparknlp_tx[cpu]'")
-        check_training_args(self._settings([]), self._column("validationIndicatorCol") is not None)
-        check_checkpoint(self.getCheckpoint())
-        names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
-        return TrainingColumns(*map(self._column, names))
-
-    def check_outputs(self, dataset: DataFrame) -> None:
-        """Check that the columns the model will add are not there yet; starts no job.
-
-        Raises:
-            InputError: one is.
-        """
-        self._check_outputs(dataset.schema)
-
-    def check_columns(self, dataset: DataFrame) -> None:
-        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
-
-        Raises:
-            InputError: a text column or the label column is missing or of another type.
-        """
-        self._check_texts(dataset.schema)
-        self._check_column(dataset.schema, "labelCol", LABEL_TYPES, "a string, a boolean or a number")
-
-    def _report_invalid(self, labels: LabelCounts) -> None:
-        if labels.invalid and self.getHandleInvalid() == "error":
-            raise InputError(
-                "a text in every row, as handleInvalid='error' says",
-                f"{labels.invalid} rows with a null or empty text",
-                "Filter them out, or set handleInvalid to 'keep' or 'skip': training leaves them out.",
-            )
-        if labels.invalid:
-            log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
-
-    def _settings(self, labels: list[str]) -> "TrainingSettings":
-        from sparknlp_tx.training import TrainingSettings
-
-        return TrainingSettings(
-            checkpoint=self.getCheckpoint(),
-            labels=labels,
-            max_length=self.getMaxLength(),
-            batch_size=self.getBatchSize(),
-            learning_rate=self.getLearningRate(),
-            head_learning_rate=self.getHeadLearningRate(),
-            num_train_epochs=self.getNumTrainEpochs(),
-            seed=self.getSeed(),
-            training_args=self.getTrainingArgs(),
-        )
 
 
 class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScoring, SavedStage):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:
-        labels: the labels' names, in the order of the vectors.
+        labels: the labels' names, in the order of the vectors; none for regression.
         summary: what happened in training (`training.TrainingResult` as a dict); empty for a model that was not trained here.
     """
 
@@ -153,6 +96,32 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
     def numClasses(self) -> int:
         """How many labels there are."""
         return len(self.labels)
+
+    @property
+    def decision(self) -> Decision:
+        """How logits become predictions: kind of task, labels, thresholds.
+
+        Raises:
+            InputError: the thresholds do not fit the labels.
+        """
+        decision = self._decision(*read_config(self.directory))
+        decision.check()
+        return decision
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Names of the text column and, for pairs, of the second one."""
+        return tuple(name for name in map(self._column, ("textCol", "textPairCol")) if name)
+
+    def check_labelled(self, dataset: DataFrame) -> None:
+        """Check that a DataFrame has the columns to evaluate the model on; starts no job.
+
+        Raises:
+            InputError: a text column or the label column is missing, or of a type that does not go with the model.
+        """
+        self._check_texts(dataset.schema)
+        self._check_column(dataset.schema, "labelCol")
+        problem_type_of(dataset.schema, self.getLabelCol(), self.decision.problem_type)
 
     def predict(self, texts: Sequence[str | tuple[str, str] | None]) -> "pd.DataFrame":
         """Score a list on this machine, without Spark, through the engine that `transform` uses.
@@ -230,13 +199,13 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
     def _scoring(self, location: ModelLocation) -> "Scoring":
         from sparknlp_tx.scoring import Scoring
 
-        self._check_thresholds(self.numClasses)
+        self._check_thresholds()
         if self.getPrecision() == "int8" and self.getDevice().startswith("cuda"):
             raise InputError("precision 'int8' on CPUs", f"device {self.getDevice()!r}", "GPUs take bfloat16 or float16.")
         if self.getPrecision() == "int8" and not openvino_runtime.is_exported(self.directory, "int8"):
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
         values = {param.name: value for param, value in self.extractParamMap().items()}
-        return Scoring.from_params(values, self.labels, location)
+        return Scoring.from_params(values, read_config(self.directory), location)
 
     @property
     def directory(self) -> Path:

@@ -16,42 +16,67 @@ _TYPES = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64()}
 
 
 def arrow_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, pa.Array]:
-    """Scores as Arrow arrays, `predictedLabel` among them; null in the rows of NaN.
+    """Scores as Arrow arrays, `predictedLabel` among them where there are labels; null in the rows of NaN.
 
     Args:
-        columns: what `Decision.columns` gives: vectors float64 [n, num_labels], numbers float64 [n].
+        columns: what `Decision.columns` gives: vectors float64 [n, num_labels], numbers float64 [n], chosen labels bool [n, num_labels].
         labels: the labels' names, by index.
     """
-    valid = ~np.isnan(columns["prediction"])
-    arrays = {name: vectors(values, valid) if values.ndim == 2 else numbers(values, valid) for name, values in columns.items()}
-    index = numbers(np.where(valid, columns["prediction"], 0).astype(np.int64), valid)
-    return arrays | {"predictedLabel": strings(labels).take(index)}
+    valid = scored_rows(columns)
+    arrays = {name: _array(values, valid) for name, values in columns.items()}
+    chosen = columns["prediction"]
+    if chosen.dtype == bool:
+        names = strings(labels).take(numbers(np.nonzero(chosen)[1]))
+        arrays["predictedLabel"] = lists(chosen.sum(axis=1), names, valid)
+    elif labels:
+        arrays["predictedLabel"] = strings(labels).take(numbers(np.where(valid, chosen, 0).astype(np.int64), valid))
+    return arrays
+
+
+def _array(values: np.ndarray, valid: np.ndarray) -> pa.Array:
+    if values.dtype == bool:
+        return lists(values.sum(axis=1), numbers(np.nonzero(values)[1].astype(np.float64)), valid)
+    return vectors(values, valid) if values.ndim == 2 else numbers(values, valid)
+
+
+def scored_rows(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which rows have scores: bool [n]; false in the rows of NaN."""
+    values = columns.get("rawPrediction", columns["prediction"])
+    return ~np.isnan(values if values.ndim == 1 else values[:, 0])
 
 
 def frame_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> "pd.DataFrame":
     """The same as a pandas frame: vectors as float64 arrays [num_labels], None in the rows of NaN."""
     import pandas as pd
 
-    valid = ~np.isnan(columns["prediction"])
-    lists = dict(columns) | {
-        "predictedLabel": [labels[int(p)] if ok else "" for p, ok in zip(columns["prediction"], valid, strict=True)]
-    }
-    frame = {name: [value if ok else None for value, ok in zip(values, valid, strict=True)] for name, values in lists.items()}
+    valid = scored_rows(columns)
+    values, chosen = dict(columns), columns["prediction"]
+    if chosen.dtype == bool:
+        values["prediction"] = [np.flatnonzero(row).astype(np.float64) for row in chosen]
+        values["predictedLabel"] = [[labels[index] for index in np.flatnonzero(row)] for row in chosen]
+    elif labels:
+        values["predictedLabel"] = [labels[int(p)] if ok else "" for p, ok in zip(chosen, valid, strict=True)]
+    frame = {name: [value if ok else None for value, ok in zip(rows, valid, strict=True)] for name, rows in values.items()}
     return pd.DataFrame(frame, columns=list(frame))
 
 
 def numbers(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
     """An Arrow array over a numpy array [n] of int32, int64 or float64; null where `valid`, bool [n], is false."""
-    return pa.Array.from_buffers(_TYPES[values.dtype.name], len(values), [_bitmap(valid), pa.py_buffer(values)])
+    return pa.Array.from_buffers(
+        _TYPES[values.dtype.name], len(values), [_bitmap(valid), pa.py_buffer(np.ascontiguousarray(values))]
+    )
 
 
 def vectors(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
     """An Arrow array of lists over a matrix, float64 [n, width]."""
     rows, width = values.shape
-    offsets = pa.py_buffer(np.arange(0, rows * width + 1, width, dtype=np.int32))
-    return pa.Array.from_buffers(
-        pa.list_(pa.float64()), rows, [_bitmap(valid), offsets], children=[numbers(np.ascontiguousarray(values).reshape(-1))]
-    )
+    return lists(np.full(rows, width), numbers(values.reshape(-1)), valid)
+
+
+def lists(lengths: np.ndarray, values: pa.Array, valid: np.ndarray | None = None) -> pa.Array:
+    """An Arrow array of lists of so many values each, int [n], which lie one after another in `values`."""
+    offsets = pa.py_buffer(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return pa.Array.from_buffers(pa.list_(values.type), len(lengths), [_bitmap(valid), offsets], children=[values])
 
 
 def strings(values: Sequence[str]) -> pa.Array:

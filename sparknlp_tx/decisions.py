@@ -1,32 +1,39 @@
-"""From logits to what people ask for: probabilities, predictions, label names. The one place for it; needs numpy alone."""
+"""From logits to what people ask for: probabilities, predictions, label names. The one place for it; needs numpy alone.
+
+There is a class for each kind of task, under the names that Hugging Face gives them: `decision_for` knows which.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from sparknlp_tx.errors import InputError
 
+SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
+PROBLEM_TYPES = (SINGLE, MULTI, REGRESSION)
+
 
 class ModelConfig(NamedTuple):
     """What a model's `config.json` says of its task."""
 
-    labels: list[str]
     problem_type: str
+    labels: list[str]
 
 
 def read_config(path: str | Path) -> ModelConfig:
-    """The labels, in the order of the logits, and the problem type of a Hugging Face directory."""
+    """The problem type of a Hugging Face directory, and the labels in the order of the logits; none for regression."""
     file = Path(path) / "config.json"
     if not file.is_file():
         raise InputError("a Hugging Face directory with a config.json", f"none in {path}", "Give the folder of a saved model.")
     config = json.loads(file.read_text())
     names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # Hugging Face leaves its default out
     labels = [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
-    return ModelConfig(labels, config.get("problem_type") or "single_label_classification")
+    problem_type = config.get("problem_type") or (SINGLE if len(labels) > 1 else REGRESSION)  # as transformers takes it
+    return ModelConfig(problem_type, [] if problem_type == REGRESSION else labels)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -36,6 +43,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of labels that do not exclude one another: float64 [n, num_labels]."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
 def lead(logits: np.ndarray) -> np.ndarray:
     """By how much the largest of each row's logits leads over the second: float32 [n]."""
     best = np.partition(logits, -2, axis=1)[:, -2:]
@@ -43,8 +56,8 @@ def lead(logits: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """How logits become predictions, as in `pyspark.ml.classification.LogisticRegression`.
+class SingleLabel:
+    """One label a row, as in `pyspark.ml.classification.LogisticRegression`.
 
     Args:
         labels: the labels' names, in the order of the logits.
@@ -56,18 +69,27 @@ class Decision:
     threshold: float = 0.5
     thresholds: Sequence[float] | None = None
 
+    problem_type: ClassVar[str] = SINGLE
+    fields: ClassVar[dict[str, str]] = {
+        "rawPrediction": "array<double>",
+        "probability": "array<double>",
+        "prediction": "double",
+        "predictedLabel": "string",
+    }
+
     def check(self) -> None:
         """Raise InputError where the thresholds do not fit the labels."""
+        if self.threshold != 0.5 and len(self.labels) != 2:
+            raise InputError("two labels for threshold", f"{len(self.labels)} labels", "Set thresholds, one a label.")
         if self.thresholds is None:
             return
-        if len(self.thresholds) != len(self.labels):
-            raise InputError(
-                f"thresholds with one value for each of the {len(self.labels)} labels",
-                f"{len(self.thresholds)} values",
-                "Give one a label, in the order of model.labels.",
-            )
+        _check_one_a_label(self.thresholds, self.labels)
         if min(self.thresholds) < 0 or sum(value == 0 for value in self.thresholds) > 1:
             raise InputError("thresholds of 0 or more, at most one of them 0", str(list(self.thresholds)), "Change them.")
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float64 [n, num_labels]; a row sums to 1."""
+        return softmax(logits)
 
     def predict(self, probabilities: np.ndarray) -> np.ndarray:
         """The index of the predicted label: float64 [n]; NaN where the probabilities are NaN."""
@@ -101,9 +123,113 @@ class Decision:
         Returns:
             `rawPrediction` and `probability`: float64 [n, num_labels]; `prediction`: float64 [n].
         """
-        probabilities = softmax(logits)
+        probabilities = self.probabilities(logits)
         return {
             "rawPrediction": logits.astype(np.float64),
             "probability": probabilities,
             "prediction": self.predict(probabilities),
         }
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """Any number of labels a row: those whose probability is greater than their threshold.
+
+    Args:
+        labels: the labels' names, in the order of the logits.
+        threshold: of every label.
+        thresholds: one a label. Wins over `threshold`.
+    """
+
+    labels: Sequence[str]
+    threshold: float = 0.5
+    thresholds: Sequence[float] | None = None
+
+    problem_type: ClassVar[str] = MULTI
+    fields: ClassVar[dict[str, str]] = {
+        "rawPrediction": "array<double>",
+        "probability": "array<double>",
+        "prediction": "array<double>",
+        "predictedLabel": "array<string>",
+    }
+
+    def check(self) -> None:
+        """Raise InputError where the thresholds do not fit the labels."""
+        if self.thresholds is None:
+            return
+        _check_one_a_label(self.thresholds, self.labels)
+        if not all(0 <= value <= 1 for value in self.thresholds):
+            raise InputError("thresholds from 0 to 1", str(list(self.thresholds)), "Change them.")
+
+    def _limits(self) -> np.ndarray:
+        limits = [self.threshold] * len(self.labels) if self.thresholds is None else self.thresholds
+        return np.asarray(limits, np.float64)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float64 [n, num_labels], each from 0 to 1."""
+        return sigmoid(logits)
+
+    def predict(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which labels are predicted: bool [n, num_labels]; none where the probabilities are NaN."""
+        return probabilities > self._limits()
+
+    def margin(self, logits: np.ndarray) -> np.ndarray:
+        """How far, in logits, the label that is closest to its threshold is away from it: float32 [n]."""
+        limits = np.clip(self._limits(), 1e-30, 1 - 1e-16)
+        return np.abs(logits - np.log(limits / (1 - limits)).astype(np.float32)).min(axis=1)
+
+    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """As `SingleLabel.columns`, but `prediction`: bool [n, num_labels]."""
+        probabilities = self.probabilities(logits)
+        return {
+            "rawPrediction": logits.astype(np.float64),
+            "probability": probabilities,
+            "prediction": self.predict(probabilities),
+        }
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A number a row: the only logit there is."""
+
+    labels: Sequence[str] = ()
+    threshold: float = 0.5
+    thresholds: Sequence[float] | None = None
+
+    problem_type: ClassVar[str] = REGRESSION
+    fields: ClassVar[dict[str, str]] = {"prediction": "double"}
+
+    def check(self) -> None:
+        """Raise InputError where there are thresholds."""
+        if self.thresholds is not None or self.threshold != 0.5:
+            raise InputError("no thresholds for regression", "some", "Clear them: a number needs none.")
+
+    def predict(self, logits: np.ndarray) -> np.ndarray:
+        """float64 [n]."""
+        return logits[:, 0].astype(np.float64)
+
+    def margin(self, logits: np.ndarray) -> np.ndarray:
+        """Infinite: there is no decision that a little error could turn over. float32 [n]."""
+        return np.full(len(logits), np.inf, np.float32)
+
+    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """`prediction`: float64 [n]; NaN where the logits are NaN."""
+        return {"prediction": self.predict(logits)}
+
+
+Decision = SingleLabel | MultiLabel | Regression
+
+
+def decision_for(problem_type: str, labels: Sequence[str], **thresholds: Any) -> Decision:
+    """How the logits of a kind of task become predictions; `thresholds`: `threshold` and `thresholds`, where they are set."""
+    kinds = {kind.problem_type: kind for kind in (SingleLabel, MultiLabel, Regression)}
+    return kinds[problem_type](tuple(labels), **thresholds)
+
+
+def _check_one_a_label(thresholds: Sequence[float], labels: Sequence[str]) -> None:
+    if len(thresholds) != len(labels):
+        raise InputError(
+            f"thresholds with one value for each of the {len(labels)} labels",
+            f"{len(thresholds)} values",
+            "Give one a label, in the order of model.labels.",
+        )

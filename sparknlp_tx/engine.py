@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparknlp_tx.backends import open_backend
-from sparknlp_tx.decisions import lead, read_config, softmax
+from sparknlp_tx.decisions import ModelConfig, decision_for, read_config
 from sparknlp_tx.openvino_runtime import read_report
 from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 
@@ -65,11 +65,13 @@ class InferenceEngine:
         self,
         encoder: TextEncoder,
         backend: Any,
-        num_labels: int,
+        config: ModelConfig,
         tokens_per_batch: int,
         looks: Sequence[tuple[float, Callable[[], Any]]] = (),
     ):
-        self.encoder, self.backend, self.num_labels = encoder, backend, num_labels
+        self.encoder, self.backend, self.config = encoder, backend, config
+        self.num_labels = max(1, len(config.labels))
+        self._decision = decision_for(*config)
         self.stats = EngineStats()
         self._tokens_per_batch = tokens_per_batch
         self._batch_cost = BATCH_COST[backend.device.partition(":")[0]]
@@ -101,12 +103,12 @@ class InferenceEngine:
             InputError: the directory is incomplete, or the device is not there, or it cannot do the precision.
         """
         begin = time.perf_counter()
-        num_labels = len(read_config(path).labels)
+        config = read_config(path)
         encoder = TextEncoder(path, max_length)
         backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        engine = cls(encoder, backend, num_labels, int(tokens_per_batch), second_looks(path, backend))
+        engine = cls(encoder, backend, config, int(tokens_per_batch), second_looks(path, backend))
         engine.stats = EngineStats(loads=1, load_seconds=time.perf_counter() - begin)
         return engine
 
@@ -116,16 +118,16 @@ class InferenceEngine:
             stats, self.stats = self.stats, EngineStats()
         return stats
 
-    def predict_logits(self, texts: Sequence[Text | None], margin: Margin = lead) -> np.ndarray:
+    def predict_logits(self, texts: Sequence[Text | None], margin: Margin | None = None) -> np.ndarray:
         """Logits of texts or (text, pair) tuples: float32 [n, num_labels]; a row of NaN for None."""
         windows = list(self.iter_logits([texts], margin))
         return np.concatenate(windows) if windows else np.empty((0, self.num_labels), np.float32)
 
     def predict_proba(self, texts: Sequence[Text | None]) -> np.ndarray:
-        """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None."""
-        return softmax(self.predict_logits(texts))
+        """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None. Not for regression."""
+        return self._decision.probabilities(self.predict_logits(texts))
 
-    def iter_logits(self, batches: Iterable[Sequence[Text | None]], margin: Margin = lead) -> Iterator[np.ndarray]:
+    def iter_logits(self, batches: Iterable[Sequence[Text | None]], margin: Margin | None = None) -> Iterator[np.ndarray]:
         """Logits of a stream of batches of texts, in order: arrays float32 [rows, num_labels].
 
         Rows are gathered across batches into windows, so that small batches cost nothing; the arrays have the windows' sizes
@@ -134,12 +136,12 @@ class InferenceEngine:
 
         Args:
             batches: lists of texts or of (text, pair) tuples.
-            margin: by how much a decision leads, for second looks; see `decisions.Decision.margin`.
+            margin: by how much a decision leads, for second looks: `Decision.margin`; default that of the plain thresholds.
         """
         windows = map(self._tokenised, _windows(batches))
         for window in windows if self.backend.device == "cpu" else ahead(windows):
             with self._lock:
-                logits = self._window_logits(window, margin)
+                logits = self._window_logits(window, margin or self._decision.margin)
             yield logits
 
     def _tokenised(self, texts: list[Text | None]) -> "Window":

@@ -1,73 +1,116 @@
-"""Every metric, from labels and predictions. The one place for them: training, jobs and models all ask here."""
+"""A model evaluated on a labelled DataFrame: scored on the executors, once, and measured.
 
-from collections.abc import Sequence
+What is small is measured from probabilities on the driver; of what is not, Spark counts, and the metrics that need every
+probability are left out.
+"""
+
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
+from sparknlp_tx.labels import label_name, label_names, problem_type_of
+from sparknlp_tx.metrics import classification_metrics, counted_multi_label_metrics, indicators, metrics_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from sparknlp_tx.classification import TransformerClassificationModel
+
+COLLECTED_NUMBERS = 2_000_000  # rows times labels that are evaluated on the driver
 
 
-def classification_metrics(labels: Sequence, predictions: Sequence, weights: Sequence[float] | None = None) -> dict[str, float]:
-    """Metrics of single-label predictions.
+def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dict[str, float]:
+    """Score labelled rows on the executors, once, and measure; rows without a text are left out.
 
     Args:
-        labels, predictions: of equal length [n]: indices or names.
-        weights: how often each pair of label and prediction counts; default once.
+        dataset: has the model's text columns and its label column.
 
     Returns:
-        accuracy, macro_f1, weighted_f1, macro_precision, macro_recall: each from 0 to 1; a label that is never predicted counts
-        with precision 0 (scikit-learn's definitions); majority_accuracy: of always predicting the most frequent label.
+        The metrics of the model's kind of task, see `metrics_of`, and `rows`, how many were evaluated. Where rows times labels
+        are more than 2,000,000, those that Spark can count: accuracy, precision, recall, F1, Matthews, Pearson, the errors.
     """
-    from sklearn.metrics import precision_recall_fscore_support
+    decision = model.decision
+    outputs = {"rawPredictionCol": "", "probabilityCol": "", "predictedLabelCol": "", "predictionCol": "__prediction"}
+    small = dataset.count() * max(1, len(decision.labels)) <= COLLECTED_NUMBERS
+    if small and decision.problem_type != REGRESSION:
+        outputs["rawPredictionCol"] = "__raw"
+    quiet = model.copy({model.getParam(name): value for name, value in outputs.items()})
+    truth = true_labels(dataset, model.getLabelCol(), decision)
+    texts = (F.col(f"`{name}`") for name in model.text_columns)
+    scored = quiet.transform(dataset.select(*texts, truth.alias("__truth")))
+    scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
+    if not small:
+        return _counted(scored, decision)
+    raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array("__raw")
+    return measured(scored.select("__truth", raw.alias("__raw")), decision)
 
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
 
-    def averaged(average: str) -> tuple[float, float, float]:
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            labels, predictions, average=average, sample_weight=weights, zero_division=0
-        )
-        return float(precision), float(recall), float(f1)
+def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
+    """A label column as `metrics_of` wants it: an index (-1: not one of the model's), an array of them, or a number."""
+    problem_type_of(df.schema, column, decision.problem_type)
+    if decision.problem_type == REGRESSION:
+        return F.col(f"`{column}`").cast("double")
+    index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
+    if decision.problem_type == MULTI:
+        return F.transform(label_names(column, df), lambda name: F.coalesce(index[name], F.lit(-1)))
+    name = label_name(column, df)
+    return F.when(name.isNotNull(), F.coalesce(index[name], F.lit(-1)))
 
-    macro_precision, macro_recall, macro_f1 = averaged("macro")
-    support = np.bincount(np.unique(labels, return_inverse=True)[1], weights=weights)
-    return {
-        "accuracy": float(np.average(labels == predictions, weights=weights)),
-        "macro_f1": macro_f1,
-        "weighted_f1": averaged("weighted")[2],
-        "macro_precision": macro_precision,
-        "macro_recall": macro_recall,
-        "majority_accuracy": float(support.max() / weights.sum()),
+
+def measured(scored: DataFrame, decision: Decision) -> dict[str, float]:
+    """The metrics of a small DataFrame: `__truth`, as `true_labels` gives it, and `__raw`, the logits as an array; and `rows`."""
+    rows = scored.select("__truth", "__raw").collect()
+    if not rows:
+        return {"rows": 0}
+    truth, logits = [row[0] for row in rows], np.asarray([row[1] for row in rows])
+    if decision.problem_type == MULTI:
+        truth = indicators(truth, len(decision.labels))
+    return metrics_of(decision, logits, truth) | {"rows": len(rows)}
+
+
+def _counted(scored: DataFrame, decision: Decision) -> dict[str, float]:
+    truth, found = F.col("__truth"), F.col("__prediction")
+    if decision.problem_type == SINGLE:
+        pairs = scored.groupBy(truth, found).count().collect()
+        if not pairs:
+            return {"rows": 0}
+        counts = [row["count"] for row in pairs]
+        metrics = classification_metrics([row[0] for row in pairs], [row[1] for row in pairs], counts, len(decision.labels))
+        return metrics | {"rows": sum(counts)}
+    if decision.problem_type == REGRESSION:
+        error = found - truth
+        means = {"pearson": F.corr(truth, found), "mse": F.avg(error**2), "mae": F.avg(F.abs(error)), "var": F.var_pop(truth)}
+        row = scored.agg(F.count(truth).alias("rows"), *(value.alias(name) for name, value in means.items())).collect()[0]
+        if not row["rows"]:
+            return {"rows": 0}
+        r2 = 1 - row["mse"] / row["var"] if row["var"] else 0.0
+        told = {"pearson": row["pearson"] or 0.0, "mse": row["mse"], "rmse": row["mse"] ** 0.5, "mae": row["mae"], "r2": r2}
+        return told | {"rows": row["rows"]}
+    return _counted_labels(scored, decision)
+
+
+def _counted_labels(scored: DataFrame, decision: Decision) -> dict[str, float]:
+    """Of several labels a row: for each label how often it was right, wrong, missed, in one aggregation."""
+    truth, found = F.col("__truth"), F.transform("__prediction", lambda index: index.cast("int"))
+    kinds = {
+        "right": F.array_intersect(truth, found),
+        "wrong": F.array_except(found, truth),
+        "missed": F.array_except(truth, found),
     }
 
+    def entry(kind: Column, label: Column) -> Column:
+        return F.struct(kind.alias("kind"), label.cast("int").alias("label"))
 
-def evaluate(scored: "DataFrame", label_col: str, predicted_label_col: str) -> dict[str, float]:
-    """Metrics of a scored DataFrame, from one aggregation on the executors; rows without a prediction are left out.
-
-    Args:
-        scored: what `model.transform` gives.
-        label_col: the true label; compared with the predicted label's name as strings.
-        predicted_label_col: the predicted label's name.
-
-    Returns:
-        `classification_metrics` and `rows`, how many were evaluated.
-    """
-    from pyspark.sql import functions as F
-
-    pairs = scored.groupBy(label_name(label_col, scored).alias("label"), F.col(predicted_label_col).alias("predicted"))
-    counted = [row for row in pairs.count().collect() if row["label"] is not None and row["predicted"] is not None]
-    if not counted:
+    entries = [F.transform(part, partial(entry, F.lit(kind))) for kind, part in kinds.items()]
+    same = F.array_sort(truth) == F.array_sort(found)
+    row = F.array(entry(F.when(same, F.lit("same")).otherwise(F.lit("other")), F.lit(-1)))
+    exploded = scored.select(F.explode(F.concat(row, *entries)).alias("entry"))
+    counts = {(r["kind"], r["label"]): r["count"] for r in exploded.groupBy("entry.kind", "entry.label").count().collect()}
+    rows = counts.get(("same", -1), 0) + counts.get(("other", -1), 0)
+    if not rows:
         return {"rows": 0}
-    counts = [row["count"] for row in counted]
-    metrics = classification_metrics([r["label"] for r in counted], [r["predicted"] for r in counted], counts)
-    return metrics | {"rows": sum(counts)}
-
-
-def label_name(column: str, df: "DataFrame"):
-    """A label column as the names that models use: a double that holds a whole number loses its `.0`."""
-    from pyspark.sql import functions as F
-
-    names = F.col(f"`{column}`").cast("string")
-    return F.regexp_replace(names, r"\.0$", "") if df.schema[column].dataType.typeName() in ("double", "float") else names
+    right, wrong, missed = (np.asarray([counts.get((kind, n), 0) for n in range(len(decision.labels))]) for kind in kinds)
+    return counted_multi_label_metrics(right, wrong, missed) | {"accuracy": counts.get(("same", -1), 0) / rows, "rows": rows}

@@ -16,9 +16,10 @@ import numpy as np
 
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.backends import OpenVINOBackend, TorchBackend, quiet_transformers
-from sparknlp_tx.decisions import Decision, softmax
+from sparknlp_tx.decisions import MULTI, REGRESSION, Decision, read_config
 from sparknlp_tx.engine import InferenceEngine
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.metrics import indicators
 from sparknlp_tx.tokenization import Text, TextEncoder
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,19 @@ def learn_margin(directory: str | Path, precision: str, texts: Sequence[Text]) -
     """Learn by how little a decision may lead in a reduced precision and still be float32's; keep it with the model.
 
     It is the largest amount by which the precision raised a lead on the calibration rows, and as much again for the rows
-    that are not among them.
+    that are not among them. Of several labels a row, where each has a threshold of its own, it is twice the largest change of a
+    logit. Regression decides nothing and needs none.
     """
     arithmetic = "bfloat16" if runtime.native_bfloat16() else "float32"
     runtime.update_report(directory, arithmetic=arithmetic, **{precision: {"margin_bound": 0.0}})
     reduced, exact = (
         InferenceEngine.from_pretrained(directory, "cpu", p).predict_logits(texts) for p in (precision, "float32")
     )
-    bound = SAFETY * margin_error(reduced, exact)
+    kind = read_config(directory).problem_type
+    largest = (
+        0.0 if kind == REGRESSION else float(np.abs(reduced - exact).max()) if kind == MULTI else margin_error(reduced, exact)
+    )
+    bound = SAFETY * largest
     runtime.update_report(directory, **{precision: {"margin_bound": bound, "calibration_rows": len(texts)}})
 
 
@@ -142,7 +148,7 @@ def quantize_openvino(
     directory: str | Path,
     calibration: Sequence[Text],
     held_out: Sequence[Text],
-    labels: Sequence[int] | None,
+    labels: Sequence | None,
     decision: Decision,
 ) -> Agreement:
     """Quantise an exported model to int8 by NNCF's post-training quantisation, and learn which decisions are close.
@@ -150,7 +156,7 @@ def quantize_openvino(
     Args:
         calibration: training rows; up to 300 are used.
         held_out: other rows, to measure the agreement with float32 on.
-        labels: indices of their labels, where they are known.
+        labels: indices of their labels, or lists of them, where they are known.
         decision: how logits become predictions.
 
     Returns:
@@ -182,23 +188,23 @@ def quantize_openvino(
     return measure_agreement(directory, held_out, labels, decision)
 
 
-def measure_agreement(
-    directory: str | Path, texts: Sequence[Text], labels: Sequence[int] | None, decision: Decision
-) -> Agreement:
+def measure_agreement(directory: str | Path, texts: Sequence[Text], labels: Sequence | None, decision: Decision) -> Agreement:
     """Score rows by int8, second looks included, and by float32; keep the figures with the model.
 
     Args:
         texts: rows that int8 was not calibrated on.
-        labels: their labels' indices, where they are known.
+        labels: their labels' indices, or lists of them, where they are known.
         decision: how logits become predictions.
     """
     rough, exact = (InferenceEngine.from_pretrained(directory, "cpu", precision) for precision in ("int8", "float32"))
-    found, expected = (decision.predict(softmax(engine.predict_logits(texts, decision.margin))) for engine in (rough, exact))
+    logits = (engine.predict_logits(texts, decision.margin) for engine in (rough, exact))
+    found, expected = (decision.predict(decision.probabilities(values)) for values in logits)
+    truth = indicators(labels, len(decision.labels)) if decision.problem_type == MULTI and labels is not None else labels
     measured = Agreement(
         rows=len(texts),
-        agreement=float((found == expected).mean()),
-        accuracy=None if labels is None else float((found == np.asarray(labels)).mean()),
-        accuracy_float32=None if labels is None else float((expected == np.asarray(labels)).mean()),
+        agreement=_share_equal(found, expected),
+        accuracy=None if labels is None else _share_equal(found, np.asarray(truth)),
+        accuracy_float32=None if labels is None else _share_equal(expected, np.asarray(truth)),
         scored_again=rough.stats.second_looks / max(1, rough.stats.texts),
     )
     report = runtime.read_report(directory)
@@ -206,6 +212,11 @@ def measure_agreement(
     if measured.agreement < 0.995:
         log.warning("int8 gives %.2f %% of %d rows another label than float32", 100 * (1 - measured.agreement), len(texts))
     return measured
+
+
+def _share_equal(found: np.ndarray, expected: np.ndarray) -> float:
+    """The share of rows with the same label, or with all the same labels."""
+    return float((found == expected).reshape(len(found), -1).all(axis=1).mean())
 
 
 def margin_error(rough: np.ndarray, exact: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from pyspark.ml.param.shared import (
 )
 from pyspark.sql.types import StructType
 
-from sparknlp_tx.decisions import Decision
+from sparknlp_tx.decisions import PROBLEM_TYPES, Decision, decision_for
 from sparknlp_tx.errors import InputError, nearest
 
 AUTO = "auto"
@@ -86,12 +86,14 @@ class TransformerClassifierParams(
     predictedLabelCol = _param("predictedLabelCol", "column of the predicted label's own name; empty for none")
     problemType = _param(
         "problemType",
-        "kind of task, as Hugging Face names it: auto or single_label_classification",
-        _one_of(AUTO, "single_label_classification"),
+        "kind of task, as Hugging Face names it: auto (what the label column holds), single_label_classification, "
+        "multi_label_classification or regression",
+        _one_of(AUTO, *PROBLEM_TYPES),
     )
     threshold = _param(
         "threshold",
-        "two labels only: label 1 is predicted where its probability is greater than this, from 0 to 1",
+        "two labels: label 1 is predicted where its probability is greater than this, from 0 to 1; "
+        "several labels a row: each that is",
         _fraction,
     )
     maxLength = _param("maxLength", "longest sequence in tokens; what is longer is cut", _positive_int)
@@ -104,6 +106,51 @@ class TransformerClassifierParams(
         _positive_float,
     )
     numTrainEpochs = _param("numTrainEpochs", "passes over the training rows", _positive_float)
+    trainLayers = _param(
+        "trainLayers",
+        "what is trained: all, head, or last:N for the head and the last N layers of the encoder",
+        _checked(
+            TypeConverters.toString,
+            lambda value: re.fullmatch(r"all|head|last:[1-9]\d*", value) is not None,
+            "all, head or last:N",
+        ),
+    )
+    validationFraction = _param(
+        "validationFraction",
+        "part of the rows to take for validation, from 0 to below 1, where no column marks any; equal texts stay together",
+        _checked(TypeConverters.toFloat, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
+    )
+    metricForBestModel = _param(
+        "metricForBestModel",
+        "metric on the validation rows that says which epoch is kept; auto: accuracy, micro_f1 or pearson",
+        TypeConverters.toString,
+    )
+    earlyStoppingPatience = _param(
+        "earlyStoppingPatience",
+        "evaluations without a better one after which training ends; 0 for none",
+        _checked(TypeConverters.toInt, lambda value: value >= 0, "an integer of 0 or more"),
+    )
+    classWeights = _param(
+        "classWeights",
+        "none, or balanced: rows of rare labels count more, so that all labels weigh the same",
+        _one_of("none", "balanced"),
+    )
+    thresholdTuning = _param(
+        "thresholdTuning",
+        "none, or f1: choose for each label the threshold with the best F1 on the validation rows",
+        _one_of("none", "f1"),
+    )
+    maxTrainSeconds = _param(
+        "maxTrainSeconds",
+        "seconds after which training stops and keeps the best so far; 0 for no limit",
+        _checked(TypeConverters.toFloat, lambda value: value >= 0, "a number of 0 or more"),
+    )
+    checkpointDir = _param(
+        "checkpointDir",
+        "folder on the driver's disk for checkpoints: a fit that was killed and is started again with the same settings and data "
+        "goes on from there; empty for none",
+        TypeConverters.toString,
+    )
     trainingArgs = _param(
         "trainingArgs",
         "any other field of transformers.TrainingArguments, as a map of JSON values",
@@ -147,6 +194,14 @@ class TransformerClassifierParams(
             learningRate=5e-5,
             numTrainEpochs=3.0,
             seed=42,
+            trainLayers="all",
+            validationFraction=0.0,
+            metricForBestModel=AUTO,
+            earlyStoppingPatience=0,
+            classWeights="none",
+            thresholdTuning="none",
+            maxTrainSeconds=0.0,
+            checkpointDir="",
             trainingArgs={},
             precision=AUTO,
             tokensPerBatch=AUTO,
@@ -176,15 +231,16 @@ class TransformerClassifierParams(
         """The column that a Param names; None where the Param is unset or empty."""
         return (self.getOrDefault(name) if self.isDefined(name) else None) or None
 
-    def _check_thresholds(self, num_labels: int) -> None:
-        """Raise InputError where the thresholds do not fit the number of labels."""
-        moved = self.getThreshold() != self._defaultParamMap[self.threshold]
-        if moved and self.isSet("thresholds"):
+    def _check_thresholds(self) -> None:
+        """Raise InputError where both kinds of thresholds are set."""
+        if self.getThreshold() != self._defaultParamMap[self.threshold] and self.isSet("thresholds"):
             raise InputError("threshold or thresholds", "both", "Clear one of them.")
-        if moved and num_labels != 2:
-            raise InputError("two labels for threshold", f"{num_labels} labels", "Set thresholds, one a label.")
-        if self.isSet("thresholds"):
-            Decision([""] * num_labels, thresholds=self.getThresholds()).check()
+
+    def _decision(self, problem_type: str, labels: Sequence[str]) -> Decision:
+        """How logits become predictions with these Params; whether the thresholds fit the labels is its own to check."""
+        self._check_thresholds()
+        thresholds = tuple(self.getThresholds()) if self.isSet("thresholds") else None
+        return decision_for(problem_type, labels, threshold=self.getThreshold(), thresholds=thresholds)
 
     def _check_outputs(self, schema: StructType) -> None:
         """Raise InputError where an output column is there already; Spark's names do not tell cases apart."""
@@ -195,18 +251,16 @@ class TransformerClassifierParams(
                 found = f"column {there[name.lower()]!r} in the DataFrame"
                 raise InputError(f"no column {name!r} yet", found, f"Drop or rename it, or set {param}.")
 
-    def _check_column(self, schema: StructType, param: str, types: Sequence[str], expected: str = "") -> None:
-        """Raise InputError unless the column that a Param names is there and of one of the types."""
+    def _check_column(self, schema: StructType, param: str, types: Sequence[str] = ()) -> None:
+        """Raise InputError unless the column that a Param names is there, and of one of the types where some are given."""
         name = self._column(param)
         if name is None:
             return
         if name not in schema.names:
             raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
         found = schema[name].dataType.simpleString()
-        if schema[name].dataType.typeName() not in types:
-            raise InputError(
-                f"{expected or ' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}."
-            )
+        if types and schema[name].dataType.typeName() not in types:
+            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
 
     def _check_texts(self, schema: StructType) -> None:
         self._check_column(schema, "textCol", ["string"])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 
 from sparknlp_tx.artifact import check_model_files, param_values, read_metadata
@@ -21,7 +22,7 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
         directory = check_model_files(folder)
         metadata = read_metadata(folder)
         location = ModelLocation(str(directory), None, metadata["sparknlpTx"]["files"])
-        self.scoring = Scoring.from_params(param_values(metadata), read_config(directory).labels, location)
+        self.scoring = Scoring.from_params(param_values(metadata), read_config(directory), location)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Score texts: MLflow makes a DataFrame of whatever it is given, a list of texts among it.
@@ -33,10 +34,8 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
             InputError: the input's leading columns are not the text columns.
         """
         scores = score_frame(self._named(model_input), self.scoring)
-        for field in ("rawPrediction", "probability"):
-            if field in self.scoring.columns:
-                name = self.scoring.columns[field]
-                scores[name] = [None if vector is None else vector.tolist() for vector in scores[name]]
+        for name in scores.columns:
+            scores[name] = [value.tolist() if isinstance(value, np.ndarray) else value for value in scores[name]]
         return scores
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparknlp_tx.columns import arrow_columns, frame_columns, numbers
-from sparknlp_tx.decisions import Decision
+from sparknlp_tx.decisions import Decision, ModelConfig, decision_for
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.engine import EngineStats, InferenceEngine
 from sparknlp_tx.errors import InputError
@@ -19,12 +19,6 @@ from sparknlp_tx.worker import engine_for, task_engine
 if TYPE_CHECKING:
     import pandas as pd
 
-FIELD_TYPES = {
-    "rawPrediction": "array<double>",
-    "probability": "array<double>",
-    "prediction": "double",
-    "predictedLabel": "string",
-}
 STATS = "stats"  # the field of a task's counters, where they are observed
 STAT_TYPES = {field.name: "bigint" if field.type is int else "double" for field in fields(EngineStats)}
 VALUES_PER_BATCH = 4_000_000  # numbers in an Arrow batch that goes back to Spark: 32 MB
@@ -37,7 +31,7 @@ class Scoring:
     Args:
         location: where the model lies.
         decision: how logits become predictions.
-        columns: the fields to give (the keys of FIELD_TYPES) by the names of their columns.
+        columns: the fields to give, of those the decision has, by the names of their columns.
         text_columns: names of the text column and, for pairs, of the second one.
         device, precision, max_length, tokens_per_batch, handle_invalid: as the Params of these names.
     """
@@ -53,19 +47,19 @@ class Scoring:
     handle_invalid: str
 
     @classmethod
-    def from_params(cls, values: dict[str, Any], labels: Sequence[str], location: ModelLocation) -> "Scoring":
-        """From a model's Params by name, defaults included.
+    def from_params(cls, values: dict[str, Any], config: ModelConfig, location: ModelLocation) -> "Scoring":
+        """From a model's Params by name, defaults included, and what its `config.json` says.
 
         Raises:
             InputError: thresholds that do not fit the labels.
         """
-        thresholds = values.get("thresholds")
-        decision = Decision(tuple(labels), values["threshold"], tuple(thresholds) if thresholds else None)
+        thresholds = tuple(values["thresholds"]) if values.get("thresholds") else None
+        decision = decision_for(*config, threshold=values["threshold"], thresholds=thresholds)
         decision.check()
         return cls(
             location=location,
             decision=decision,
-            columns={field: values[field + "Col"] for field in FIELD_TYPES if values.get(field + "Col")},
+            columns={field: values[field + "Col"] for field in decision.fields if values.get(field + "Col")},
             text_columns=tuple(values[name] for name in ("textCol", "textPairCol") if values.get(name)),
             device=values["device"],
             precision=values["precision"],
@@ -76,7 +70,7 @@ class Scoring:
 
     def return_type(self, observed: bool = False) -> str:
         """The struct that the UDF returns, as a DDL string; with the counters where they are observed."""
-        parts = [f"{field} {FIELD_TYPES[field]}" for field in self.columns]
+        parts = [f"{field} {self.decision.fields[field]}" for field in self.columns]
         if observed:
             parts.append(f"{STATS} struct<{', '.join(f'{name}: {kind}' for name, kind in STAT_TYPES.items())}>")
         return ", ".join(parts)

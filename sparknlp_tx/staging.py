@@ -6,98 +6,78 @@ memory at a time is one partition in the JVM and one batch in Python, however la
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import label_name
+from sparknlp_tx.labels import LabelCounts, label_name, label_names, learn_labels
 from sparknlp_tx.progress import Progress
 
 if TYPE_CHECKING:
     import datasets
 
-MAX_LABELS = 10_000
+CARVED = "__validation"
 PACKED_BYTES = 8 * 1024 * 1024
 
 
 class TrainingColumns(NamedTuple):
-    """Names of the columns to train on; None where there is none."""
+    """Names of the columns to train on, None where there is none; and the kind of task."""
 
     text: str
     label: str
     text_pair: str | None = None
     weight: str | None = None
     validation: str | None = None
+    problem_type: str = SINGLE
+
+    def learn_labels(self, df: DataFrame) -> LabelCounts:
+        """The labels of a table, in one aggregation.
+
+        Raises:
+            InputError: they cannot be learnt from; says why, and what to do.
+        """
+        held_out = F.coalesce(_column(self.validation), F.lit(False)) if self.validation else F.lit(False)
+        weight = _column(self.weight).cast("double") if self.weight else F.lit(1.0)
+        bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0)
+        if self.validation:  # validation rows need no weight
+            bad_weight = bad_weight & ~held_out
+        invalid = invalid_text(self.text, self.text_pair)
+        return learn_labels(df, self.label, self.problem_type, invalid, held_out, bad_weight)
 
     def select(self, df: DataFrame) -> DataFrame:
-        """The columns under the names that `training.fine_tune` reads, the label as its name."""
-        columns = {"text": text_column(self.text), "label": label_name(self.label, df)}
+        """The columns under the names that `training.fine_tune` reads, labels as their names, targets as doubles."""
+        named = {SINGLE: label_name, MULTI: label_names}.get(self.problem_type)
+        label = named(self.label, df) if named else _column(self.label).cast("double")
+        columns = {"text": text_column(self.text), "label": label}
         if self.text_pair:
             columns["text_pair"] = text_column(self.text_pair)
         if self.weight:
-            columns["weight"] = _column(self.weight).cast("double")
+            columns["weight"] = F.coalesce(_column(self.weight).cast("double"), F.lit(1.0))  # validation rows may have none
         if self.validation:
             columns["validation"] = F.coalesce(_column(self.validation), F.lit(False))
         return df.select(*(column.alias(name) for name, column in columns.items()))
 
 
-class LabelCounts(NamedTuple):
-    """What one aggregation says of a training table: labels in order, rows of each, rows left out for want of a text."""
+def carve_validation(df: DataFrame, columns: TrainingColumns, fraction: float, seed: int) -> tuple[DataFrame, TrainingColumns]:
+    """Mark a part of the rows for validation, of each label the same part where a row has one.
 
-    labels: list[str]
-    rows: list[int]
-    invalid: int
-
-
-def learn_labels(df: DataFrame, columns: TrainingColumns) -> LabelCounts:
-    """The labels of a table, in one aggregation: names sorted as text, numbers by value, false before true.
-
-    Raises:
-        InputError: an empty table, null labels, one label only, more than 10,000 labels, or fractions as labels.
+    Which rows hangs on their texts, their label and the seed alone; equal texts of a label stay on one side.
     """
-    invalid = invalid_text(columns.text, columns.text_pair)
-    held_out = F.coalesce(_column(columns.validation), F.lit(False)) if columns.validation else F.lit(False)
-    counts = (
-        df.groupBy(_column(columns.label).alias("value"), label_name(columns.label, df).alias("name"))
-        .agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.sum(invalid.cast("long")).alias("invalid"),
-            F.sum((~invalid & ~held_out).cast("long")).alias("train"),
-        )
-        .limit(MAX_LABELS + 1)
-        .collect()
-    )
-    where = f"labelCol {columns.label!r}"
-    if not counts:
-        raise InputError("rows to train on", "an empty table", "Check the table and its filters.")
-    if len(counts) > MAX_LABELS:
-        raise InputError(f"at most {MAX_LABELS:,} labels in {where}", "more than that", "Is it the text or an identifier?")
-    for row in counts:
-        if row["name"] is None:
-            raise InputError(
-                f"a label in every row of {where}", f"{row['rows']} rows with null", "Fill them in, or filter them out."
-            )
-        if isinstance(row["value"], float) and not row["value"].is_integer():
-            raise InputError(f"whole numbers or names in {where}", f"{row['value']}", "Round it, or turn it into names.")
-    counts.sort(key=lambda row: row["value"])
-    trained = [row for row in counts if row["train"]]
-    unknown = [row["name"] for row in counts if row["rows"] > row["invalid"] and not row["train"]]
-    if trained and unknown:
-        remedy = "Filter them out, or put some of their rows among the training rows."
-        raise InputError("validation rows with labels of the training rows", f"{', '.join(unknown[:5])} as well", remedy)
-    if len(trained) < 2:
-        found = f"only {trained[0]['name']!r}" if trained else "validation rows only" if unknown else "no row with a text"
-        raise InputError(f"at least two labels in {where}", found, "Check the column and the table's filters.")
-    return LabelCounts(
-        [row["name"] for row in trained],
-        [row["rows"] - row["invalid"] for row in trained],
-        sum(row["invalid"] for row in counts),
-    )
+    texts = [name for name in (columns.text, columns.text_pair) if name]
+    draw = F.xxhash64(F.lit(seed), *(F.coalesce(_column(name), F.lit("")) for name in texts))
+    if columns.problem_type == SINGLE:
+        place = F.cume_dist().over(Window.partitionBy(_column(columns.label)).orderBy(draw))
+    else:
+        place = (F.pmod(draw, F.lit(1_000_000)) + 1) / 1_000_000
+    return df.withColumn(CARVED, place <= fraction), columns._replace(validation=CARVED)
 
 
 def invalid_text(text: str, text_pair: str | None) -> Column:
@@ -118,20 +98,21 @@ def stage(
 
     Returns:
         The training rows and the validation rows (None without a validation column), memory-mapped, in the table's order, with
-        `text`, `label` (int64, index into the labels) and, where there are such columns, `text_pair` and `weight` (float64).
+        `text`, `label` and, where there are such columns, `text_pair` and `weight` (float64). A label is its index, int64; of
+        several a row a list of them; for regression the target, float64.
     """
+    files = [_File(directory / "train.arrow"), _File(directory / "validation.arrow")]
+    if (directory / "staged").exists():  # by a fit that was killed later
+        return files[0].dataset(), files[1].dataset()
     df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
     packed = df.mapInArrow(_pack, "batch binary")
     names = pa.array(labels.labels, pa.string())
-    files = [_File(directory / "train.arrow"), _File(directory / "validation.arrow")]
-    progress = Progress("staging", sum(labels.rows), "rows")
+    index = _targets if columns.problem_type == REGRESSION else partial(_indices, names=names)
+    progress = Progress("staging", labels.rows, "rows")
     for row in packed.toLocalIterator(prefetchPartitions=False):
         with pa.ipc.open_stream(bytes(row["batch"])) as stream:
             table = stream.read_all()
-        indices = pc.index_in(table["label"].cast(pa.string()), value_set=names)
-        if indices.null_count:
-            raise InputError("the labels counted before", "rows with others", "The table was written to meanwhile: fit again.")
-        table = table.set_column(1, "label", indices.cast(pa.int64()))
+        table = table.set_column(1, "label", index(table["label"].combine_chunks()))
         if columns.validation:
             marked = table["validation"]
             table = table.drop_columns("validation")
@@ -140,6 +121,8 @@ def stage(
         files[0].append(table)
         progress.update(sum(file.rows for file in files))
     progress.close()
+    for file in files:
+        file.close()
     train, validation = (file.dataset() for file in files)
     if train is None:
         raise InputError("rows to train on", "validation rows only", "Mark fewer rows in validationIndicatorCol.")
@@ -149,7 +132,33 @@ def stage(
             "none of them true",
             "Mark some, or unset validationIndicatorCol.",
         )
+    (directory / "staged").touch()
     return train, validation
+
+
+def fingerprint(df: DataFrame, columns: TrainingColumns) -> dict[str, Any]:
+    """The number of rows to train on and a hash of them all, whatever their order; one aggregation."""
+    rows = columns.select(df)
+    row = rows.agg(
+        F.count(F.lit(1)).alias("rows"), F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)")).cast("string").alias("hash")
+    ).collect()[0]
+    return row.asDict()
+
+
+def _indices(labels: pa.Array, names: pa.Array) -> pa.Array:
+    """Names, or lists of names, to their indices among all names."""
+    several = pa.types.is_list(labels.type)
+    found = pc.index_in((labels.flatten() if several else labels).cast(pa.string()), value_set=names).cast(pa.int64())
+    if found.null_count or labels.null_count:
+        raise InputError("the labels counted before", "rows with others", "The table was written to meanwhile: fit again.")
+    if not several:
+        return found
+    lengths = pc.list_value_length(labels).to_numpy()
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), found)
+
+
+def _targets(labels: pa.Array) -> pa.Array:
+    return labels
 
 
 def staged_texts(rows: "datasets.Dataset") -> list[str] | list[tuple[str, str]]:
@@ -173,13 +182,19 @@ class _File:
         self._writer.write_table(table)
         self.rows += len(table)
 
+    def close(self) -> None:
+        """No more rows will come."""
+        if self._writer is not None:
+            self._writer.close()
+        else:
+            self._path.unlink(missing_ok=True)  # of a fit that was killed meanwhile
+
     def dataset(self) -> "datasets.Dataset | None":
         """The rows, memory-mapped; None where there are none."""
         import datasets
 
-        if self._writer is None:
+        if not self._path.is_file():
             return None
-        self._writer.close()
         return datasets.Dataset.from_file(str(self._path))
 
 

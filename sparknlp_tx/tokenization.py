@@ -46,8 +46,9 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self.input_names: list[str] = config.get("model_input_names", ["input_ids", "attention_mask"])
         self._padding_side = config.get("padding_side", "right")
+        self.pad_token_id = self._find_pad_token_id(path, config)
         self._pad_ids = {
-            "input_ids": self._pad_token_id(path, config),
+            "input_ids": self.pad_token_id,
             "token_type_ids": config.get("pad_token_type_id", 0),
             "attention_mask": 0,
         }
@@ -65,7 +66,7 @@ class TextEncoder:
         else:
             self._tokenizer.no_truncation()
 
-    def _pad_token_id(self, path: Path, config: dict) -> int:
+    def _find_pad_token_id(self, path: Path, config: dict) -> int:
         pad_token = config.get("pad_token")
         pad_token = pad_token["content"] if isinstance(pad_token, dict) else pad_token
         pad_token_id = self._tokenizer.token_to_id(pad_token) if pad_token else None

@@ -16,6 +16,7 @@ from mlflow.types.schema import Array, ColSpec, DataType
 
 from sparknlp_tx import openvino_runtime, tables
 from sparknlp_tx.artifact import directory_bytes, temporary_directory
+from sparknlp_tx.decisions import decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.version import __version__
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 # What the engine imports, and so what a served model has to have; no Spark among it.
 ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
-FIELD_SPECS = {
-    "rawPrediction": Array(DataType.double),
-    "probability": Array(DataType.double),
-    "prediction": DataType.double,
-    "predictedLabel": DataType.string,
+SPECS = {  # MLflow's types, by Spark's
+    "double": DataType.double,
+    "string": DataType.string,
+    "array<double>": Array(DataType.double),
+    "array<string>": Array(DataType.string),
 }
 
 
@@ -72,7 +73,7 @@ def log_training(model: "TransformerClassificationModel") -> None:
     mlflow.set_tags(
         {
             "checkpoint": model.getCheckpoint(),
-            "task": "single_label_classification",
+            "task": read_config(model.directory).problem_type,
             "num_labels": model.numClasses,
             "device": model.summary.get("device", ""),
             "version.sparknlp_tx": __version__,
@@ -156,8 +157,8 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
     inputs = Schema([ColSpec(DataType.string) for _ in _text_columns(model)])  # with names, MLflow would refuse a list
     outputs = Schema(
         [
-            ColSpec(spec, model.getOrDefault(field + "Col"), required=False)
-            for field, spec in FIELD_SPECS.items()
+            ColSpec(SPECS[kind], model.getOrDefault(field + "Col"), required=False)
+            for field, kind in decision_for(*read_config(model.directory)).fields.items()
             if model.getOrDefault(field + "Col")
         ]
     )

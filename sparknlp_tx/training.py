@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparknlp_tx.backends import quiet_transformers
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import classification_metrics
-from sparknlp_tx.tokenization import TextEncoder, Tokens
+from sparknlp_tx.metrics import BEST, metrics_of, tune_thresholds
+from sparknlp_tx.preprocessing import collate, save_tokenizer, tokenize
+from sparknlp_tx.resume import last_checkpoint
+from sparknlp_tx.tokenization import TextEncoder
 
 if TYPE_CHECKING:
     import datasets
-    import torch
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,24 @@ TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a fine-tuning needs to know. `head_learning_rate` is the peak rate of all above the encoder's layers."""
+    """What a fine-tuning needs to know.
+
+    Attributes:
+        checkpoint: a hub name or a directory.
+        labels: their names in the order of the logits; none for regression.
+        max_length, batch_size, num_train_epochs, seed: as in transformers.
+        learning_rate: peak rate of the encoder; head_learning_rate: of all above its layers.
+        training_args: any other fields of TrainingArguments.
+        problem_type: as Hugging Face names it.
+        start_bias: of a new head, [num_labels]: where its logits begin; None leaves it at zero.
+        class_weights: how much each label's rows count, [num_labels]; for several labels a row, how much its positives count.
+        metric: which epoch is kept, by the name of a metric; `auto` is accuracy, micro_f1 or pearson.
+        patience: evaluations without a better one before training ends; 0 for no end.
+        tune_thresholds: whether thresholds are chosen on the validation rows.
+        train_layers: `all`, `head`, or `last:N` for the head and the last N layers of the encoder.
+        max_train_seconds: when to stop with the best so far; 0 for never.
+        resumable: whether checkpoints are kept that a killed fit goes on from.
+    """
 
     checkpoint: str
     labels: list[str]
@@ -39,6 +58,20 @@ class TrainingSettings:
     num_train_epochs: float
     seed: int
     training_args: dict[str, Any] = field(default_factory=dict)
+    problem_type: str = SINGLE
+    start_bias: list[float] | None = None
+    class_weights: list[float] | None = None
+    metric: str = "auto"
+    patience: int = 0
+    tune_thresholds: bool = False
+    train_layers: str = "all"
+    max_train_seconds: float = 0.0
+    resumable: bool = False
+
+    @property
+    def best_metric(self) -> str:
+        """The metric that says which epoch is kept."""
+        return BEST[self.problem_type] if self.metric == "auto" else self.metric
 
 
 @dataclass
@@ -53,6 +86,7 @@ class TrainingResult:
     rows_per_second: float
     device: str
     training_args: dict[str, Any]
+    thresholds: list[float] | None = None
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -93,42 +127,69 @@ def fine_tune(
     """Fine-tune a sequence classifier and write it as a Hugging Face directory.
 
     Args:
-        train: rows with `text`, `label` (index into the labels), perhaps `text_pair` and `weight`.
-        validation: rows of the same columns; the epoch with the best accuracy on them is kept. None keeps the last epoch.
+        train: rows with `text`, `label` (an index into the labels, a list of them, or a number), perhaps `text_pair` and `weight`.
+        validation: rows of the same columns; the epoch that is best on them is kept. None keeps the last epoch.
         settings: checkpoint, labels, lengths and rates.
         output_dir: where config.json, model.safetensors, tokenizer.json and tokenizer_config.json are written.
-        work_dir: a folder for tokens and the Trainer's checkpoints; the caller removes it.
+        work_dir: a folder for tokens and the Trainer's checkpoints, which a fit that was begun there goes on from; the caller
+            removes it.
         on_log: called with metrics and the global step each time the Trainer logs.
     """
     import transformers
 
-    from sparknlp_tx.trainer import ClassifierTrainer, History, trainer_arguments
+    from sparknlp_tx.dropout import fast_dropout
+    from sparknlp_tx.trainer import ClassifierTrainer, History, trainer_arguments, watchers
 
     transformers.set_seed(settings.seed)
+    decision = decision_for(settings.problem_type, settings.labels)
     encoder = save_tokenizer(settings.checkpoint, settings.max_length, output_dir)
     train = tokenize(train, encoder, Path(work_dir, "train.tokens"))
     if validation is not None:
         validation = tokenize(validation, encoder, Path(work_dir, "validation.tokens"))
         validation = validation.select(np.argsort(validation["length"]))  # little padding in each batch
     args = trainer_arguments(settings, Path(work_dir, "trainer"), validation is not None)
-    history = History(on_log, len(train))
+    history = History(on_log, len(train), settings.best_metric)
     trainer = ClassifierTrainer(
-        head_learning_rate=settings.head_learning_rate,
-        model=load_classifier(settings, encoder),
+        settings=settings,
+        model=load_classifier(settings, encoder, args.device.type),
         args=args,
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=lambda rows: collate(rows, encoder),
-        compute_metrics=lambda p: classification_metrics(p.label_ids, p.predictions.argmax(-1)),
-        callbacks=[history],
+        data_collator=lambda rows: collate(rows, encoder, settings),
+        compute_metrics=lambda p: metrics_of(decision, p.predictions, p.label_ids),
+        callbacks=[history, *watchers(settings, validation is not None)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     begin = time.monotonic()
-    with quiet_transformers():
-        trainer.train()
+    with quiet_transformers(), fast_dropout(args.device.type):
+        trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
         seconds = time.monotonic() - begin
         trainer.model.float().save_pretrained(output_dir)
-    return _result(trainer, history, len(train), seconds)
+        result = _result(trainer, history, len(train), seconds)
+        if validation is not None and decision.problem_type != REGRESSION:
+            result.thresholds = _thresholds(trainer.predict(validation), settings)
+    return result
+
+
+def _thresholds(found: Any, settings: TrainingSettings) -> list[float] | None:
+    """Thresholds for the labels, chosen on the validation rows where that is asked for; None for the plain ones."""
+    decision = decision_for(settings.problem_type, settings.labels)
+    probabilities, truth = decision.probabilities(found.predictions), np.asarray(found.label_ids)
+    thresholds = None
+    if settings.tune_thresholds and settings.problem_type == MULTI:
+        thresholds = tune_thresholds(truth > 0, probabilities)
+    elif settings.tune_thresholds:
+        above = tune_thresholds(truth[:, None] == 1, probabilities[:, 1:])[0]
+        thresholds = [1 - above, above]  # label 1 where p1 / above is more than p0 / (1 - above)
+    if settings.problem_type == MULTI:
+        tuned = decision_for(MULTI, settings.labels, thresholds=thresholds)
+        if not tuned.predict(probabilities).any():
+            log.warning(
+                "The model predicts no label for any of the %d validation rows: it has learnt little. More epochs, a larger "
+                "learningRate or headLearningRate, or thresholdTuning='f1' help.",
+                len(probabilities),
+            )
+    return thresholds
 
 
 def _result(trainer: Any, history: Any, rows: int, seconds: float) -> TrainingResult:
@@ -141,85 +202,43 @@ def _result(trainer: Any, history: Any, rows: int, seconds: float) -> TrainingRe
         best_epoch=best.get("epoch", trainer.state.epoch),
         train_rows=rows,
         train_seconds=seconds,
-        rows_per_second=trainer.state.epoch * rows / seconds,
+        rows_per_second=(trainer.state.epoch - history.begin) * rows / seconds,
         device=str(args.device),
         training_args=json.loads(args.to_json_string()),
     )
 
 
-def save_tokenizer(checkpoint: str, max_length: int | None, output_dir: str | Path) -> TextEncoder:
-    """Write the checkpoint's tokenizer with all that `TextEncoder` needs; returns the encoder that reads it back.
+def load_classifier(settings: TrainingSettings, encoder: TextEncoder, device: str = "cpu") -> Any:
+    """The checkpoint with a head for the labels: a new one starts at the labels' own frequencies, or at the mean target.
 
-    Args:
-        max_length: where texts are to be cut; None cuts nowhere.
+    A checkpoint that was fine-tuned for the same labels goes on from its own head.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    positions = getattr(AutoConfig.from_pretrained(checkpoint), "max_position_embeddings", None) or 0
-    limit = min(tokenizer.model_max_length, positions // 8 * 8 if positions > 0 else 10**9)  # RoBERTa's 514 serve 512 tokens
-    if max_length and max_length > limit:
-        log.warning("maxLength %d is more than the %d tokens that %s takes: %d is used", max_length, limit, checkpoint, limit)
-    tokenizer.model_max_length = min(max_length, limit) if max_length else 10**9
-    tokenizer.save_pretrained(output_dir)
-    if not Path(output_dir, "tokenizer.json").is_file():
-        raise InputError(
-            "a checkpoint with a fast tokenizer (tokenizer.json)", f"none in {checkpoint}", "Convert its tokenizer."
-        )
-    file = Path(output_dir, "tokenizer_config.json")
-    config = json.loads(file.read_text())
-    config["model_input_names"] = tokenizer.model_input_names
-    config["padding_side"] = tokenizer.padding_side
-    config["pad_token_type_id"] = tokenizer.pad_token_type_id
-    file.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    return TextEncoder(output_dir)
-
-
-def tokenize(rows: "datasets.Dataset", encoder: TextEncoder, file: Path) -> "datasets.Dataset":
-    """Rows of texts to rows of `input_ids`, perhaps `token_type_ids`, `length`, `labels`, perhaps `weight`; kept on disk."""
-    paired = "text_pair" in rows.column_names
-
-    def encode(batch: dict[str, list]) -> dict[str, Any]:
-        texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if paired else batch["text"]
-        tokens = encoder.encode(texts)
-        encoded = {"input_ids": tokens.input_ids, "length": tokens.lengths(), "labels": batch["label"]}
-        if "token_type_ids" in encoder.input_names:
-            encoded["token_type_ids"] = tokens.token_type_ids
-        return encoded
-
-    import datasets
-
-    drop = [name for name in ("text", "text_pair", "label") if name in rows.column_names]
-    datasets.disable_progress_bars()
-    try:
-        return rows.map(encode, batched=True, remove_columns=drop, cache_file_name=str(file), new_fingerprint=file.stem)
-    finally:
-        datasets.enable_progress_bars()
-
-
-def collate(rows: list[dict[str, Any]], encoder: TextEncoder) -> dict[str, "torch.Tensor"]:
-    """Rows of tokens to one padded batch of tensors."""
     import torch
-
-    tokens = Tokens([row["input_ids"] for row in rows], [row.get("token_type_ids", []) for row in rows])
-    batch = {name: torch.from_numpy(array) for name, array in encoder.pad(tokens, range(len(rows))).items()}
-    batch["labels"] = torch.tensor([row["labels"] for row in rows])
-    if "weight" in rows[0]:
-        batch["weight"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
-    return batch
-
-
-def load_classifier(settings: TrainingSettings, encoder: TextEncoder) -> Any:
-    """The checkpoint with a new classification head for the labels."""
     import transformers
 
+    from sparknlp_tx.dropout import attention_for
+
+    attention = attention_for(transformers.AutoConfig.from_pretrained(settings.checkpoint), device)
+    names = settings.labels or ["LABEL_0"]
     with quiet_transformers():
-        return transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
             settings.checkpoint,
-            num_labels=len(settings.labels),
-            id2label=dict(enumerate(settings.labels)),
-            label2id={label: index for index, label in enumerate(settings.labels)},
-            problem_type="single_label_classification",
+            num_labels=len(names),
+            id2label=dict(enumerate(names)),
+            label2id={label: index for index, label in enumerate(names)},
+            problem_type=settings.problem_type,
             ignore_mismatched_sizes=True,
+            output_loading_info=True,
             dtype="float32",
+            **({"attn_implementation": attention} if attention else {}),
         )
+    model.config.pad_token_id = encoder.pad_token_id
+    replaced = [key[0] if isinstance(key, tuple) else key for key in told["mismatched_keys"]]
+    if replaced:
+        log.warning("%s has a head of another size, which is replaced: %s", settings.checkpoint, ", ".join(sorted(replaced)))
+    new = {*told["missing_keys"], *replaced}
+    for name, parameter in model.named_parameters():
+        if name in new and name.endswith("bias") and len(parameter) == len(names) and settings.start_bias is not None:
+            with torch.no_grad():
+                parameter.copy_(torch.tensor(settings.start_bias))
+    return model

@@ -40,7 +40,7 @@ class Counting:
 
 def counting(engine, calls):
     """The engine with such a backend."""
-    return InferenceEngine(engine.encoder, Counting(engine.backend, calls), engine.num_labels, engine._tokens_per_batch)
+    return InferenceEngine(engine.encoder, Counting(engine.backend, calls), engine.config, engine._tokens_per_batch)
 
 
 def test_logits_are_those_of_transformers_one_text_at_a_time(engine, model, texts):
@@ -54,7 +54,7 @@ def test_logits_are_those_of_transformers_one_text_at_a_time(engine, model, text
 def test_order_and_batching_change_nothing(engine, texts):
     expected = engine.predict_logits(texts)
     assert np.allclose(engine.predict_logits(texts[::-1])[::-1], expected, atol=1e-5)
-    small = InferenceEngine(engine.encoder, engine.backend, engine.num_labels, tokens_per_batch=16)
+    small = InferenceEngine(engine.encoder, engine.backend, engine.config, tokens_per_batch=16)
     assert np.allclose(small.predict_logits(texts), expected, atol=1e-5)
     streamed = np.concatenate(list(engine.iter_logits(texts[i : i + 7] for i in range(0, len(texts), 7))))
     assert np.allclose(streamed, expected, atol=1e-5)
@@ -126,7 +126,7 @@ def test_a_device_that_computes_by_itself_gets_the_next_window_tokenised_meanwhi
     class Device(Counting):
         device = "cuda:0"
 
-    other = InferenceEngine(Encoder(), Device(engine.backend, []), engine.num_labels, 1024)
+    other = InferenceEngine(Encoder(), Device(engine.backend, []), engine.config, 1024)
     assert np.allclose(other.predict_logits([*texts, None]), engine.predict_logits([*texts, None]), atol=1e-5, equal_nan=True)
     assert len(threads) > 5
     assert threading.current_thread() not in threads
@@ -147,7 +147,7 @@ def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
                 raise torch.OutOfMemoryError("made up")
             return engine.backend(inputs)
 
-    small = InferenceEngine(engine.encoder, Small(), engine.num_labels, 1024)
+    small = InferenceEngine(engine.encoder, Small(), engine.config, 1024)
     assert np.allclose(small.predict_logits(texts), engine.predict_logits(texts), atol=1e-5)
     calls.clear()
     small.predict_logits(texts)
@@ -163,7 +163,7 @@ def test_an_error_that_is_not_memory_is_raised_as_it_is(engine, texts):
             raise RuntimeError("a broken kernel")
 
     with pytest.raises(RuntimeError, match="a broken kernel"):
-        InferenceEngine(engine.encoder, Broken(), 3, 1024).predict_logits(texts)
+        InferenceEngine(engine.encoder, Broken(), engine.config, 1024).predict_logits(texts)
 
 
 def test_a_gpu_that_is_not_there_is_an_error(model):

@@ -14,7 +14,7 @@ def refused(settings, train_df, monkeypatch):
     def check(message, df=train_df, jobs_allowed=False, **params):
         monkeypatch.setattr("sparknlp_tx.training.fine_tune", forbidden)
         if not jobs_allowed:
-            monkeypatch.setattr("sparknlp_tx.classification.learn_labels", forbidden)
+            monkeypatch.setattr("sparknlp_tx.staging.learn_labels", forbidden)
         with pytest.raises(InputError, match=message):
             TransformerClassifier(**settings | params).fit(df)
 
@@ -55,7 +55,7 @@ def test_labels_that_cannot_be_learnt(refused, train_df):
 
 
 def test_too_many_labels(spark, refused, monkeypatch):
-    monkeypatch.setattr("sparknlp_tx.staging.MAX_LABELS", 50)
+    monkeypatch.setattr("sparknlp_tx.labels.MAX_LABELS", 50)
     ids = spark.range(60).select(F.lit("a").alias("text"), F.col("id").alias("label"))
     refused(
         r"at most 50 labels in labelCol 'label'; found more than that. Is it the text or an identifier", ids, jobs_allowed=True
@@ -171,3 +171,72 @@ def test_a_checkpoint_without_a_tokenizer(refused, checkpoint, tmp_path):
 
     shutil.copytree(checkpoint, tmp_path / "c", ignore=shutil.ignore_patterns("tokenizer*", "vocab*"))
     refused(r"a tokenizer in .*; found config.json, model.safetensors", checkpoint=str(tmp_path / "c"))
+
+
+def test_params_that_do_not_go_together(refused, train_df):
+    numbers = train_df.withColumn("label", F.rand(1))
+    regression = {"problemType": "regression", "df": numbers}
+    refused("validationIndicatorCol or validationFraction; found both", train_df.withColumn("v", F.lit(True)),
+            validationIndicatorCol="v", validationFraction=0.1)  # fmt: skip
+    refused("validation rows; found earlyStoppingPatience without any. Set validation", earlyStoppingPatience=2)
+    refused("validation rows; found thresholdTuning without any", thresholdTuning="f1")
+    refused("labels, for thresholdTuning; found problemType 'regression'", **regression, validationFraction=0.1,
+            thresholdTuning="f1")  # fmt: skip
+    refused("labels, for classWeights; found problemType 'regression'", **regression, classWeights="balanced")
+    refused("labels, for precision 'int8'; found problemType 'regression'", **regression, precision="int8")
+    refused("thresholdTuning or thresholds; found both", thresholdTuning="f1", thresholds=[0.1] * 3, validationFraction=0.1)
+    refused("no thresholds for regression", **regression, thresholds=[0.5], jobs_allowed=True)
+
+
+def test_unknown_metrics_are_refused_with_the_list(refused, train_df):
+    refused("a metric of single_label_classification; found 'acuracy'. Did you mean 'accuracy'", metricForBestModel="acuracy")
+    refused("a metric of single_label_classification; found 'xyz'. There are: accuracy, ", metricForBestModel="xyz")
+    both = {"metricForBestModel": "macro_f1", "trainingArgs": {"metric_for_best_model": "accuracy"}}
+    refused("each training setting once", **both)
+
+
+def test_a_label_column_that_does_not_go_with_the_problem_type(refused, train_df):
+    several = train_df.withColumn("label", F.array("label"))
+    refused("a number in column 'label'.*found string. Cast it, or set problemType", problemType="regression")
+    refused("a string, a boolean or a number in column 'label'", several, problemType="single_label_classification")
+    refused("array<string>, or an array of numbers or booleans, in column 'label'", problemType="multi_label_classification")
+
+
+def test_labels_of_several_a_row_that_cannot_be_learnt(spark, refused):
+    def df(kind, *labels):
+        return spark.createDataFrame(
+            [(f"text {n}", label) for n, label in enumerate(labels)], f"text string, label array<{kind}>"
+        )
+
+    jobs = {"jobs_allowed": True}
+    refused("a label in every row of labelCol 'label'; found 2 rows with null", df("string", ["a"], None, ["a", None]), **jobs)
+    refused("arrays of one length in labelCol 'label'; found lengths 1, 2", df("int", [0, 1], [1]), **jobs)
+    refused(r"0 and 1 in the arrays of labelCol 'label'; found \[0, 7\]", df("int", [0, 1], [0, 7]), **jobs)
+    refused("at least one label in labelCol 'label'; found none", df("string", [], []), **jobs)
+    refused("rows to train on; found an empty table", df("string", ["a"]).filter("1 = 0"), **jobs)
+    held = df("string", ["a"], ["b"]).withColumn("v", F.array_contains("label", "b"))
+    refused("labels of the training rows; found b as well", held, validationIndicatorCol="v", **jobs)
+
+
+def test_targets_that_are_no_numbers(refused, train_df):
+    holed = train_df.withColumn("label", F.expr("if(label = 'card', double('NaN'), if(label = 'rate', null, 1D))"))
+    refused(
+        "a finite number in every row of labelCol 'label'; found 200 rows", holed, problemType="regression", jobs_allowed=True
+    )
+
+
+def test_weights_that_are_none(refused, train_df):
+    for weight in ("-1D", "null", "double('NaN')"):
+        bad = train_df.withColumn("w", F.expr(f"if(label = 'card', {weight}, 1D)"))
+        refused("a weight of 0 or more in every row; found 100 rows", bad, weightCol="w", jobs_allowed=True)
+
+
+def test_a_label_with_one_row(refused, train_df):
+    lonely = train_df.unionByName(train_df.limit(1).withColumn("label", F.lit("lonely")))
+    refused("at least two training rows of each label.*found one of 'lonely'. Filter it out", lonely, jobs_allowed=True)
+
+
+def test_a_loss_that_is_no_number_stops_the_fit(train_df, settings):
+    wild = {"learningRate": 1e30, "headLearningRate": 1e30, "trainingArgs": {"max_grad_norm": 0.0, "logging_steps": 1}}
+    with pytest.raises(InputError, match=r"a finite loss; found (loss|grad_norm) (nan|inf) at step \d+\. Lower learningRate"):
+        TransformerClassifier(**settings | wild).fit(train_df)

@@ -26,7 +26,7 @@ def test_fit_exports_and_scoring_uses_the_export(model):
     assert read_report(model.directory)["largest_logit_error"] < 1e-3
     engine = InferenceEngine.from_pretrained(model.directory, "cpu", "float32")
     assert isinstance(engine.backend, OpenVINOBackend)
-    plain = InferenceEngine(engine.encoder, TorchBackend(model.directory, "cpu", "float32"), 3, 1024)
+    plain = InferenceEngine(engine.encoder, TorchBackend(model.directory, "cpu", "float32"), engine.config, 1024)
     assert np.allclose(engine.predict_logits(TEXTS), plain.predict_logits(TEXTS), atol=1e-4)
 
 
@@ -74,7 +74,9 @@ def test_every_architecture_gives_the_same_logits_or_falls_back_aloud(name, chec
     assert exported or "cannot be exported to OpenVINO" in caplog.text
     assert exported or name == "gpt2"
     engine = InferenceEngine.from_pretrained(tmp_path, "cpu", "float32")
-    plain = InferenceEngine(engine.encoder, TorchBackend(tmp_path, "cpu", "float32"), 3, tokens_per_batch=1)  # no padding
+    plain = InferenceEngine(
+        engine.encoder, TorchBackend(tmp_path, "cpu", "float32"), engine.config, tokens_per_batch=1
+    )  # no padding
     assert np.allclose(engine.predict_logits(TEXTS), plain.predict_logits(TEXTS), atol=1e-4)
 
 
@@ -149,13 +151,13 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.create_connection = refuse
 import pyarrow as pa
 from sparknlp_tx.columns import strings
-from sparknlp_tx.decisions import Decision
+from sparknlp_tx.decisions import SingleLabel
 from sparknlp_tx.distribution import ModelLocation
-from sparknlp_tx.scoring import FIELD_TYPES, Scoring, score_arrow
+from sparknlp_tx.scoring import Scoring, score_arrow
 from sparknlp_tx.worker import task_engine
 location = ModelLocation({str(quantised.directory)!r}, None, {quantised._files!r})
-columns = dict(zip(FIELD_TYPES, FIELD_TYPES))
-scoring = Scoring(location, Decision({quantised.labels!r}), columns, ("text",), "cpu", "int8", 32, "auto", "keep")
+columns = dict(zip(SingleLabel.fields, SingleLabel.fields))
+scoring = Scoring(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", "int8", 32, "auto", "keep")
 engine = task_engine(scoring)
 engine._looks = [(float("inf"), backend) for _, backend in engine._looks]
 batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])

@@ -1,5 +1,6 @@
 """Rule 7: every Param acts, through the constructor, its setter and copy(extra); none is there without a test here."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -21,6 +22,8 @@ SHOWN_ELSEWHERE = {
     "seed": "test_fit.py",
     "trainingArgs": "test_errors.py, test_fit.py",
     "checkpoint": "test_errors.py",
+    "thresholdTuning": "test_tasks.py",
+    "checkpointDir": "test_resume.py",
 }
 
 
@@ -75,6 +78,12 @@ def test_head_learning_rate_follows_the_learning_rate():
         ("threshold", 1.5),
         ("trainingArgs", [1]),
         ("problemType", "clustering"),
+        ("trainLayers", "last:0"),
+        ("validationFraction", 1.0),
+        ("earlyStoppingPatience", -1),
+        ("classWeights", "heavy"),
+        ("thresholdTuning", "recall"),
+        ("maxTrainSeconds", -1),
     ],
 )
 def test_a_wrong_value_fails_when_it_is_set(param, value):
@@ -97,6 +106,78 @@ def test_problem_type_names_the_task(train_df, settings):
 
     model = TransformerClassifier(**settings | {"numTrainEpochs": 1.0}, problemType="single_label_classification").fit(train_df)
     assert json.loads((model.directory / "config.json").read_text())["problem_type"] == "single_label_classification"
+
+
+def weights(directory):
+    from safetensors.numpy import load_file
+
+    return load_file(f"{directory}/model.safetensors")
+
+
+@pytest.mark.parametrize(("value", "trained"), [("all", {0, 1}), ("last:1", {1}), ("head", set())])
+def test_train_layers(train_df, settings, value, trained):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
+    model = estimator.fit(train_df, {estimator.trainLayers: value})
+    before, after = weights(settings["checkpoint"]), weights(model.directory)
+    name = "encoder.layer.{}.output.dense.weight"
+    changed = {n for n in (0, 1) if not np.array_equal(before[name.format(n)], after["bert." + name.format(n)])}
+    assert changed == trained
+    assert not np.array_equal(before["pooler.dense.weight"], after["bert.pooler.dense.weight"])
+
+
+def test_more_layers_than_there_are(train_df, settings):
+    with pytest.raises(ValueError, match=r"at least 5 layers, for trainLayers='last:5'; found 2 layers"):
+        TransformerClassifier(**settings, trainLayers="last:5").fit(train_df)
+
+
+def test_validation_fraction(train_df, settings):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
+    model, again = (estimator.fit(train_df, {estimator.validationFraction: 0.2}) for _ in range(2))
+    assert model.summary["train_rows"] == 240  # a fifth of each label's 100 rows
+    assert model.summary["metrics"]["accuracy"] == again.summary["metrics"]["accuracy"]
+    other = estimator.fit(train_df, {estimator.validationFraction: 0.2, estimator.seed: 9})
+    assert other.summary["train_rows"] == 240
+    assert other.summary["metrics"]["loss"] != model.summary["metrics"]["loss"]
+
+
+@pytest.mark.parametrize(("metric", "best"), [("log_loss", min), ("macro_f1", max)])
+def test_metric_for_best_model(train_df, settings, metric, best):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 3.0}, validationFraction=0.3)
+    model = estimator.fit(train_df, {estimator.metricForBestModel: metric})
+    found = [entry[f"eval_{metric}"] for entry in model.summary["history"] if f"eval_{metric}" in entry]
+    assert len(found) == 3
+    assert model.summary["metrics"][metric] == best(found)
+    assert model.summary["training_args"]["metric_for_best_model"] == metric
+
+
+def test_early_stopping_patience(train_df, settings):
+    ruin = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 1000, "max_grad_norm": 0.0}
+    estimator = TransformerClassifier(
+        **settings | {"learningRate": 1.0, "headLearningRate": 1.0}, validationFraction=0.3, trainingArgs=ruin
+    )
+    patient, hasty = estimator.fit(train_df, [{}, {estimator.earlyStoppingPatience: 1}])
+    epochs = [sum("eval_loss" in entry for entry in model.summary["history"]) for model in (patient, hasty)]
+    assert epochs[1] < epochs[0] == 8
+    assert hasty.summary["metrics"]["accuracy"] > 0
+
+
+def test_class_weights_lift_a_rare_label(train_df, settings):
+    from pyspark.sql import functions as F
+
+    rare = train_df.filter("label != 'card'").unionByName(train_df.filter("label = 'card'").limit(5))
+    slow = settings | {"numTrainEpochs": 2.0, "learningRate": 1e-4, "headLearningRate": 1e-3}
+    estimator = TransformerClassifier(**slow)
+    plain, balanced = estimator.fit(rare.orderBy(F.xxhash64("text")), [{}, {estimator.classWeights: "balanced"}])
+    assert probabilities(balanced)[:, 0].mean() > 1.5 * probabilities(plain)[:, 0].mean()
+
+
+def test_max_train_seconds(train_df, settings, caplog):
+    estimator = TransformerClassifier(**settings, validationFraction=0.1)
+    with caplog.at_level(logging.WARNING, "sparknlp_tx.trainer"):
+        model = estimator.fit(train_df, {estimator.maxTrainSeconds: 0.001})
+    assert model.summary["history"][-1]["step"] == 1
+    assert "maxTrainSeconds=0.001: training stops at step 1 of" in caplog.text
+    assert "accuracy" in model.summary["metrics"]  # what there is was evaluated and kept
 
 
 def test_text_col_and_max_length_at_scoring(model, test_df):

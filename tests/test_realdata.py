@@ -22,5 +22,5 @@ def test_sms_spam_with_minilm(spark):
     checkpoint = str(Path(PACKAGE.submodule_search_locations[0]) / "model")
     train, test = (spark.read.parquet(str(DATA / "sms_spam" / f"{split}.parquet")) for split in ("train", "test"))
     model = TransformerClassifier(checkpoint=checkpoint, numTrainEpochs=1.0, maxLength=64).fit(train.limit(1500))
-    metrics = evaluate(model.transform(test), "label", "predictedLabel")
+    metrics = evaluate(model, test)
     assert metrics["accuracy"] > 0.97 > metrics["majority_accuracy"]

@@ -114,12 +114,10 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
     from sparknlp_tx.evaluation import evaluate
 
     metrics: dict[str, float] = {}
-    if not model.getPredictedLabelCol():
-        model = model.copy({model.predictedLabelCol: "__predictedLabel"})
     splits = [split for split in ("validation", "test") if split in frames] or ["train"]
     for split in splits:
         begin = time.monotonic()
-        found = evaluate(model.transform(frames[split]), model.getLabelCol(), model.getPredictedLabelCol())
+        found = evaluate(model, frames[split])
         seconds = time.monotonic() - begin
         metrics |= {f"{split}.{name}": value for name, value in found.items()}
         if found["rows"]:

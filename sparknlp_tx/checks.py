@@ -1,0 +1,118 @@
+"""What `fit` checks before it starts, and the settings that it trains with. Loads no torch until it is asked."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+
+from sparknlp_tx import openvino_runtime
+from sparknlp_tx.decisions import REGRESSION
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.labels import LabelCounts, problem_type_of
+from sparknlp_tx.staging import TrainingColumns
+
+if TYPE_CHECKING:
+    from sparknlp_tx.training import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+
+class FitChecks:
+    """The estimator's checks; a mixin to its Params."""
+
+    def check(self, dataset: DataFrame) -> TrainingColumns:
+        """Check all that can be checked without a Spark job: columns, training arguments, checkpoint; returns the columns.
+
+        Raises:
+            InputError: `fit` would refuse.
+        """
+        from sparknlp_tx.trainer import check_training_args
+        from sparknlp_tx.training import check_checkpoint
+
+        schema = dataset.schema
+        problem_type = self.check_columns(dataset)
+        self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
+        self._check_column(schema, "validationIndicatorCol", ["boolean"])
+        validated = bool(self._column("validationIndicatorCol") or self.getValidationFraction())
+        self._check_settings(problem_type, validated)
+        if self.getPrecision() == "int8" and not openvino_runtime.is_installed():
+            raise InputError("OpenVINO for precision 'int8'", "none installed", "pip install 'sparknlp_tx[cpu]'")
+        check_training_args(self._settings(problem_type), validated)
+        check_checkpoint(self.getCheckpoint())
+        names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
+        return TrainingColumns(*map(self._column, names), problem_type)
+
+    def _check_settings(self, problem_type: str, validated: bool) -> None:
+        """Raise InputError on Params that do not go together."""
+        if self._column("validationIndicatorCol") and self.getValidationFraction():
+            raise InputError("validationIndicatorCol or validationFraction", "both", "Clear one of them.")
+        if not validated:
+            for name in ("earlyStoppingPatience", "thresholdTuning"):
+                if self.getOrDefault(name) not in (0, "none"):
+                    found, remedy = f"{name} without any", "Set validationIndicatorCol or validationFraction."
+                    raise InputError("validation rows", found, remedy)
+        if problem_type == REGRESSION:
+            self._decision(REGRESSION, []).check()
+            for name in ("thresholdTuning", "classWeights"):
+                if self.getOrDefault(name) != "none":
+                    raise InputError(f"labels, for {name}", "problemType 'regression'", f"Leave {name} out.")
+            if self.getPrecision() == "int8":
+                raise InputError("labels, for precision 'int8'", "problemType 'regression'", "Take bfloat16 or auto.")
+        if self.getThresholdTuning() != "none" and (self.isSet("thresholds") or self.isSet("threshold")):
+            raise InputError("thresholdTuning or thresholds", "both", "Clear one of them.")
+
+    def check_outputs(self, dataset: DataFrame) -> None:
+        """Check that the columns the model will add are not there yet; starts no job.
+
+        Raises:
+            InputError: one is.
+        """
+        self._check_outputs(dataset.schema)
+
+    def check_columns(self, dataset: DataFrame) -> str:
+        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
+
+        Returns:
+            The kind of task that they make.
+
+        Raises:
+            InputError: a text column or the label column is missing or of another type.
+        """
+        self._check_texts(dataset.schema)
+        self._check_column(dataset.schema, "labelCol")
+        return problem_type_of(dataset.schema, self.getLabelCol(), self.getProblemType())
+
+    def _report_invalid(self, labels: LabelCounts) -> None:
+        if labels.invalid and self.getHandleInvalid() == "error":
+            raise InputError(
+                "a text in every row, as handleInvalid='error' says",
+                f"{labels.invalid} rows with a null or empty text",
+                "Filter them out, or set handleInvalid to 'keep' or 'skip': training leaves them out.",
+            )
+        if labels.invalid:
+            log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
+
+    def _settings(self, problem_type: str, labels: LabelCounts | None = None) -> "TrainingSettings":
+        from sparknlp_tx.training import TrainingSettings
+
+        balanced = labels is not None and self.getClassWeights() == "balanced"
+        return TrainingSettings(
+            checkpoint=self.getCheckpoint(),
+            labels=labels.labels if labels else [],
+            max_length=self.getMaxLength(),
+            batch_size=self.getBatchSize(),
+            learning_rate=self.getLearningRate(),
+            head_learning_rate=self.getHeadLearningRate(),
+            num_train_epochs=self.getNumTrainEpochs(),
+            seed=self.getSeed(),
+            training_args=self.getTrainingArgs(),
+            problem_type=problem_type,
+            start_bias=labels.start_bias(problem_type) if labels and not balanced else None,  # balanced labels are level
+            class_weights=labels.balanced_weights(problem_type) if balanced else None,
+            metric=self.getMetricForBestModel(),
+            patience=self.getEarlyStoppingPatience(),
+            tune_thresholds=self.getThresholdTuning() != "none",
+            train_layers=self.getTrainLayers(),
+            max_train_seconds=self.getMaxTrainSeconds(),
+            resumable=bool(self.getCheckpointDir()),
+        )

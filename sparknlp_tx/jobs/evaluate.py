@@ -1,0 +1,85 @@
+"""Evaluate: a model on a labelled Delta table, beside what is there without fine-tuning."""
+
+import argparse
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparknlp_tx import tables
+from sparknlp_tx.classification import TransformerClassificationModel
+from sparknlp_tx.cli import add_param_flags, make_parser, set_params
+from sparknlp_tx.evaluation import evaluate
+from sparknlp_tx.params import SCORING_PARAMS
+from sparknlp_tx.progress import say
+
+SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "pearson", "spearman", "rmse")
+
+
+def evaluate_parser(description: str) -> argparse.ArgumentParser:
+    """Flags of `evaluate`: its own, and the Params that scoring hangs on."""
+    parser = make_parser("evaluate.py", description)
+    parser.add_argument(
+        "--model", required=True, help="a model directory, runs:/..., models:/name/version or models:/name@alias"
+    )
+    parser.add_argument("--input", required=True, help="Delta table with the model's text columns and label column")
+    parser.add_argument("--label-col", help="column of the true labels; default the model's")
+    parser.add_argument(
+        "--tfidf", metavar="TABLE", help="training table: TF-IDF and a linear model are fitted on it and compared"
+    )
+    parser.add_argument("--zero-shot", metavar="CHECKPOINT", help="a checkpoint for natural language inference to compare")
+    parser.add_argument(
+        "--zero-shot-rows", type=int, default=200, help="rows it is asked about; it takes a pass for each label"
+    )
+    parser.add_argument("--experiment", help="MLflow experiment to log the metrics to")
+    add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
+    return parser
+
+
+def evaluate_job(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a model on a table, and the baselines that are asked for on the same rows."""
+    from sparknlp_tx.tracking import load_model
+
+    df = tables.read_table(spark, options.input)
+    model = set_params(load_model(options.model), options.params)
+    if options.label_col:
+        model.setLabelCol(options.label_col)
+    model.check_labelled(df)
+    trained = tables.read_table(spark, options.tfidf) if options.tfidf else None
+    if trained is not None:
+        model.check_labelled(trained)
+    found = {"model": evaluate(model, df)}
+    if trained is not None:
+        from sparknlp_tx.baselines import tfidf_baseline
+
+        found["tfidf"] = tfidf_baseline(trained, df, model.decision, model.text_columns, model.getLabelCol())
+    if options.zero_shot:
+        from sparknlp_tx.baselines import zero_shot_baseline
+
+        rows = options.zero_shot_rows
+        found["zero_shot"] = zero_shot_baseline(
+            df, model.decision, model.text_columns, model.getLabelCol(), options.zero_shot, rows
+        )
+    for way, metrics in found.items():
+        say(
+            f"{way}: "
+            + ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
+            + f", {metrics['rows']} rows"
+        )
+    result = {"job": "evaluate", "model": options.model, "input": options.input, **found}
+    return result | (_log(spark, options, found) if options.experiment else {})
+
+
+def _log(spark: SparkSession, options: argparse.Namespace, found: dict[str, dict[str, float]]) -> dict[str, str]:
+    """Log the metrics to MLflow: `test.accuracy` of the model, `tfidf.accuracy` of a baseline."""
+    import mlflow
+
+    from sparknlp_tx import tracking
+
+    mlflow.set_experiment(options.experiment)
+    with mlflow.start_run() as run:
+        mlflow.log_params({"model": options.model, **options.params})
+        tracking.log_data(options.input, tables.latest_version(spark, options.input), "test")
+        for way, metrics in found.items():
+            prefix = "test" if way == "model" else way
+            mlflow.log_metrics({f"{prefix}.{name}": value for name, value in metrics.items()})
+    return {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}

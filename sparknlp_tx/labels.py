@@ -1,0 +1,245 @@
+"""What a label column holds: one label a row, several, or a number; which labels there are, in one aggregation of a table.
+
+Labels of one a row: strings, booleans, whole numbers. Of several: `array<string>` of names, or arrays of numbers or booleans that
+say of each label whether the row has it (its name is then its position). Numbers: any numeric column, as `problemType` says.
+"""
+
+import math
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BooleanType, DataType, NumericType, StringType, StructType
+
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE
+from sparknlp_tx.errors import InputError
+
+MAX_LABELS = 10_000
+ONE = (StringType, BooleanType, NumericType)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """What one aggregation says of a training table.
+
+    Attributes:
+        labels: the labels in order; none for regression.
+        rows: how many rows with a text there are; invalid: rows left out for want of one.
+        counts: training rows of each label, validation rows left out.
+        train: training rows.
+        mean: of the training rows' targets, for regression.
+    """
+
+    labels: list[str]
+    rows: int
+    invalid: int
+    counts: list[int]
+    train: int
+    mean: float = 0.0
+
+    def start_bias(self, problem_type: str) -> list[float]:
+        """Where the logits of a new head begin: log-priors, log-odds (each count and a half), or the mean target."""
+        if problem_type == REGRESSION:
+            return [self.mean]
+        if problem_type == MULTI:
+            return [math.log((count + 0.5) / (self.train - count + 0.5)) for count in self.counts]
+        return [math.log(count / self.train) for count in self.counts]
+
+    def balanced_weights(self, problem_type: str) -> list[float]:
+        """Of one label a row: rows / (labels x rows of the label), scikit-learn's `balanced`; of several: negatives / positives."""
+        if problem_type == MULTI:
+            return [max(self.train - count, 1) / max(count, 1) for count in self.counts]
+        return [self.train / (len(self.counts) * count) for count in self.counts]
+
+
+def problem_type_of(schema: StructType, column: str, asked: str) -> str:
+    """The kind of task that a label column and the Param `problemType` make.
+
+    Raises:
+        InputError: the column's type does not go with what is asked for.
+    """
+    kind = schema[column].dataType
+    several = isinstance(kind, ArrayType) and isinstance(kind.elementType, ONE)
+    if asked == "auto" and (several or isinstance(kind, ONE)):
+        return MULTI if several else SINGLE
+    fits = {MULTI: several, SINGLE: isinstance(kind, ONE), REGRESSION: isinstance(kind, NumericType)}
+    if fits.get(asked):
+        return asked
+    expected = {
+        MULTI: "array<string>, or an array of numbers or booleans,",
+        REGRESSION: "a number",
+        SINGLE: "a string, a boolean or a number",
+        "auto": "a string, a boolean, a number, or an array of one of these",
+    }[asked]
+    remedy = "Cast it, or set labelCol." if asked == "auto" else "Cast it, or set problemType."
+    raise InputError(f"{expected} in column {column!r} (labelCol)", kind.simpleString(), remedy)
+
+
+def label_name(column: str, df: DataFrame) -> Column:
+    """A label column as the names that models use: a double that holds a whole number loses its `.0`."""
+    return _name(F.col(f"`{column}`"), df.schema[column].dataType)
+
+
+def label_names(column: str, df: DataFrame) -> Column:
+    """A column of several labels a row as an array of names, each once; null where it is null or holds a null."""
+    label, kind = F.col(f"`{column}`"), df.schema[column].dataType.elementType
+    if isinstance(kind, StringType):
+        names = F.array_distinct(label)
+    else:
+        positions = F.transform(label, lambda value, at: F.when(value.cast("double") != 0, at.cast("string")))
+        names = F.filter(positions, lambda name: name.isNotNull())
+    return F.when(~F.exists(label, lambda value: value.isNull()), names)
+
+
+def _name(value: Column, kind: DataType) -> Column:
+    names = value.cast("string")
+    return F.regexp_replace(names, r"\.0$", "") if kind.typeName() in ("double", "float") else names
+
+
+def learn_labels(
+    df: DataFrame, column: str, problem_type: str, invalid: Column, held_out: Column, bad_weight: Column
+) -> LabelCounts:
+    """The labels of a table, in one aggregation: names sorted as text, numbers by value, false before true.
+
+    Args:
+        column: the label column.
+        problem_type: what `problem_type_of` gave.
+        invalid: whether a row has no text; held_out: whether it is a validation row; bad_weight: whether its weight is none.
+
+    Raises:
+        InputError: an empty table, null labels, labels that cannot be told apart, bad weights; says what to do.
+    """
+    flags = {"invalid": invalid, "held_out": held_out, "bad_weight": bad_weight}
+    df = df.select(F.col(f"`{column}`").alias(column), *(flag.alias(f"__{name}") for name, flag in flags.items()))
+    find = {SINGLE: _of_one, MULTI: _of_several, REGRESSION: _of_numbers}[problem_type]
+    return find(df, column, f"labelCol {column!r}")
+
+
+def _totals() -> list[Column]:
+    """Of a group of rows: all, those without a text, those to train on, those whose weight is none."""
+    usable = ~F.col("__invalid")
+    return [
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(F.col("__invalid").cast("long")).alias("invalid"),
+        F.sum((usable & ~F.col("__held_out")).cast("long")).alias("train"),
+        F.sum((usable & F.col("__bad_weight")).cast("long")).alias("bad_weights"),
+    ]
+
+
+def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
+    label = F.col(f"`{column}`")
+    grouped = df.groupBy(label.alias("value"), label_name(column, df).alias("name")).agg(*_totals())
+    found = grouped.limit(MAX_LABELS + 1).collect()
+    _check_rows(found, where)
+    for row in found:
+        if row["name"] is None:
+            raise _null_labels(row["rows"], where)
+        if isinstance(row["value"], float) and not row["value"].is_integer():
+            remedy = "Round it, turn it into names, or set problemType='regression'."
+            raise InputError(f"whole numbers or names in {where}", f"{row['value']}", remedy)
+    found.sort(key=lambda row: row["value"])
+    trained = [row for row in found if row["train"]]
+    unknown = [row["name"] for row in found if row["rows"] > row["invalid"] and not row["train"]]
+    _check_known(trained, unknown)
+    if len(trained) < 2:
+        only = f"only {trained[0]['name']!r}" if trained else "validation rows only" if unknown else "no row with a text"
+        raise InputError(f"at least two labels in {where}", only, "Check the column and the table's filters.")
+    _check_rare([row["name"] for row in trained if row["train"] < 2], where)
+    rows, invalid = sum(row["rows"] for row in found), sum(row["invalid"] for row in found)
+    counts = [row["train"] for row in trained]
+    return LabelCounts([row["name"] for row in trained], rows - invalid, invalid, counts, sum(counts))
+
+
+def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
+    """One aggregation over (kind, value): `row` for every row, `null`, and `label` for each label that a row has."""
+    label, element = F.col(f"`{column}`"), df.schema[column].dataType.elementType
+    indicators = not isinstance(element, StringType)
+
+    def entry(kind: str, value: Column) -> Column:
+        return F.struct(F.lit(kind).alias("kind"), value.cast("string").alias("value"))
+
+    names = F.transform(label_names(column, df), lambda name: entry("label", name))
+    row = entry("row", F.size(label) if indicators else F.lit(None))
+    wrong = (
+        ~label.isNull() & F.exists(label, lambda value: ~value.cast("double").isin(0.0, 1.0)) if indicators else F.lit(False)
+    )
+    entries = (
+        F.when(label.isNull() | F.exists(label, lambda value: value.isNull()), F.array(row, entry("null", F.lit(None))))
+        .when(wrong, F.array(row, entry("wrong", label.cast("string"))))
+        .otherwise(F.concat(F.array(row), names))
+    )
+    exploded = df.select(F.explode(entries).alias("entry"), "__invalid", "__held_out", "__bad_weight")
+    grouped = exploded.groupBy("entry.kind", "entry.value").agg(*_totals()).limit(2 * MAX_LABELS + 2).collect()
+    found = {kind: [row for row in grouped if row["kind"] == kind] for kind in ("row", "null", "wrong", "label")}
+    _check_rows(found["row"], where)
+    if found["null"]:
+        raise _null_labels(found["null"][0]["rows"], where)
+    if found["wrong"]:
+        raise InputError(f"0 and 1 in the arrays of {where}", found["wrong"][0]["value"], "Give one 0 or 1 for each label.")
+    if indicators and len(found["row"]) > 1:
+        sizes = ", ".join(sorted((row["value"] for row in found["row"]), key=int)[:5])
+        raise InputError(f"arrays of one length in {where}", f"lengths {sizes}", "Give one 0 or 1 for each label.")
+    labels = {row["value"]: row for row in found["label"]}
+    _check_count(len(labels), where)
+    every = [str(n) for n in range(int(found["row"][0]["value"]))] if indicators else sorted(labels)
+    counts = [labels[name]["train"] if name in labels else 0 for name in every]
+    trained = [name for name, count in zip(every, counts, strict=True) if count]
+    if not indicators:  # an indicator vector keeps its places, whether the training rows have the label or not
+        _check_known(
+            trained, [name for name in every if name not in trained and labels[name]["rows"] > labels[name]["invalid"]]
+        )
+        every, counts = trained, [count for count in counts if count]
+    if not trained:
+        raise InputError(
+            f"at least one label in {where}", "none in any row with a text", "Check the column and the table's filters."
+        )
+    totals = {name: sum(row[name] for row in found["row"]) for name in ("rows", "invalid", "train")}
+    return LabelCounts(every, totals["rows"] - totals["invalid"], totals["invalid"], counts, totals["train"])
+
+
+def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
+    target = F.col(f"`{column}`").cast("double")
+    bad = target.isNull() | F.isnan(target) | (F.abs(target) == math.inf)
+    trained = ~F.col("__invalid") & ~F.col("__held_out") & ~bad
+    told = [F.sum(bad.cast("long")).alias("bad"), F.mean(F.when(trained, target)).alias("mean")]
+    row = df.agg(*_totals(), *told).collect()[0]
+    if row["rows"] and row["bad"]:
+        raise InputError(
+            f"a finite number in every row of {where}", f"{row['bad']} rows with null, NaN or infinity", "Filter them out."
+        )
+    _check_rows([row] if row["rows"] else [], where)
+    return LabelCounts([], row["rows"] - row["invalid"], row["invalid"], [], row["train"], row["mean"] or 0.0)
+
+
+def _check_rows(found: list, where: str) -> None:
+    if not found:
+        raise InputError("rows to train on", "an empty table", "Check the table and its filters.")
+    _check_count(len(found), where)
+    bad = sum(row["bad_weights"] for row in found)
+    if bad:
+        raise InputError(
+            "a weight of 0 or more in every row", f"{bad} rows with a negative weight, NaN or null", "Mend weightCol."
+        )
+
+
+def _check_count(number: int, where: str) -> None:
+    if number > MAX_LABELS:
+        raise InputError(f"at most {MAX_LABELS:,} labels in {where}", "more than that", "Is it the text or an identifier?")
+
+
+def _check_known(trained: list, unknown: list[str]) -> None:
+    if trained and unknown:
+        remedy = "Filter them out, or put some of their rows among the training rows."
+        raise InputError("validation rows with labels of the training rows", f"{', '.join(unknown[:5])} as well", remedy)
+
+
+def _check_rare(rare: list[str], where: str) -> None:
+    if rare:
+        remedy = "Filter it out, join it with another label, or find more rows of it."
+        raise InputError(
+            f"at least two training rows of each label in {where}", f"one of {', '.join(map(repr, rare[:5]))}", remedy
+        )
+
+
+def _null_labels(rows: int, where: str) -> InputError:
+    return InputError(f"a label in every row of {where}", f"{rows} rows with null", "Fill them in, or filter them out.")

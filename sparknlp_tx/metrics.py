@@ -1,0 +1,212 @@
+"""Every metric, from labels and logits. The one place for them: training, jobs and models all ask here. Knows no Spark.
+
+The definitions are scikit-learn's and SciPy's.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
+from sparknlp_tx.errors import InputError, nearest
+
+CALIBRATION_BINS = 15
+LESS_IS_BETTER = ("loss", "log_loss", "calibration_error", "mse", "rmse", "mae")
+BEST = {SINGLE: "accuracy", MULTI: "micro_f1", REGRESSION: "pearson"}  # which epoch is kept, where nothing else is said
+_AVERAGED = tuple(f"{average}_{name}" for average in ("micro", "macro", "weighted") for name in ("precision", "recall", "f1"))
+_OF_PROBABILITIES = ("log_loss", "calibration_error", "roc_auc", "average_precision")
+METRICS = {
+    SINGLE: ("accuracy", "majority_accuracy", *_AVERAGED, "matthews", *_OF_PROBABILITIES, "precision", "recall", "f1", "loss"),
+    MULTI: ("accuracy", *_AVERAGED, *_OF_PROBABILITIES, "loss"),
+    REGRESSION: ("pearson", "spearman", "mse", "rmse", "mae", "r2", "loss"),
+}
+
+
+def check_metric(name: str, problem_type: str) -> None:
+    """Raise InputError where a kind of task has no metric of that name."""
+    known = METRICS[problem_type]
+    if name.removeprefix("eval_") not in known:
+        raise InputError(f"a metric of {problem_type}", repr(name), nearest(name, list(known)))
+
+
+def metrics_of(decision: Decision, logits: np.ndarray, truth: Any) -> dict[str, float]:
+    """All metrics of a kind of task.
+
+    Args:
+        decision: how logits become predictions.
+        logits: float [n, num_labels].
+        truth: indices of labels, int [n], of which -1 is none of them; indicators, 0 or 1, [n, num_labels]; or targets, float [n].
+
+    Returns:
+        The metrics by name, those of `METRICS` without `loss`; `precision`, `recall` and `f1` are of label 1 of two.
+    """
+    if decision.problem_type == REGRESSION:
+        return regression_metrics(np.asarray(truth), decision.predict(logits))
+    probabilities = decision.probabilities(logits)
+    if decision.problem_type == MULTI:
+        return multi_label_metrics(np.asarray(truth) > 0, decision.predict(probabilities), probabilities)
+    truth = np.asarray(truth)
+    found = classification_metrics(truth, decision.predict(probabilities), num_labels=len(decision.labels))
+    return found | _probability_metrics(truth, probabilities)
+
+
+def classification_metrics(
+    labels: Sequence, predictions: Sequence, weights: Sequence[float] | None = None, num_labels: int | None = None
+) -> dict[str, float]:
+    """Metrics of single-label predictions.
+
+    Args:
+        labels, predictions: of equal length [n]: indices or names.
+        weights: how often each pair of label and prediction counts; default once.
+        num_labels: how many labels the model has; with two, `precision`, `recall` and `f1` of label 1 are there as well.
+
+    Returns:
+        accuracy; precision, recall and F1 as `micro_`, `macro_`, `weighted_`: each from 0 to 1; a label that is never predicted
+        counts with precision 0 (scikit-learn's definitions); matthews: the correlation of Matthews, from -1 to 1;
+        majority_accuracy: of always predicting the most frequent label.
+    """
+    from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
+
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    found: dict[str, float] = {}
+
+    def add(prefix: str, **options: Any) -> None:
+        values = precision_recall_fscore_support(labels, predictions, sample_weight=weights, zero_division=0, **options)
+        found.update({prefix + name: float(value) for name, value in zip(("precision", "recall", "f1"), values, strict=False)})
+
+    for average in ("micro", "macro", "weighted"):
+        add(f"{average}_", average=average)
+    if num_labels == 2 and set(np.unique(labels)) <= {0, 1}:
+        add("", average="binary", pos_label=1)
+    support = np.bincount(np.unique(labels, return_inverse=True)[1], weights=weights)
+    return found | {
+        "accuracy": float(np.average(labels == predictions, weights=weights)),
+        "majority_accuracy": float(support.max() / weights.sum()),
+        "matthews": float(matthews_corrcoef(labels, predictions, sample_weight=weights)),
+    }
+
+
+def _probability_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Of single-label probabilities; rows of a label that the model does not have are left out."""
+    known = (truth >= 0) & (truth < probabilities.shape[1])
+    truth, probabilities = truth[known].astype(np.int64), probabilities[known]
+    if not len(truth):
+        return {}
+    right = np.take_along_axis(probabilities, truth[:, None], axis=1)[:, 0]
+    indicators = truth[:, None] == np.arange(probabilities.shape[1])
+    columns = slice(1, 2) if probabilities.shape[1] == 2 else slice(None)  # of two labels, those of label 1
+    return {
+        "log_loss": float(-np.log(np.clip(right, 1e-15, 1)).mean()),
+        "calibration_error": calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth),
+        **_ranking(indicators[:, columns], probabilities[:, columns]),
+    }
+
+
+def multi_label_metrics(truth: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Metrics of several labels a row: bool [n, num_labels], bool [n, num_labels], float [n, num_labels].
+
+    Returns:
+        As `classification_metrics`; accuracy: the share of rows with exactly their labels; log_loss, calibration_error: over all
+        labels of all rows; roc_auc, average_precision: the mean over the labels.
+    """
+    found = counted_multi_label_metrics(
+        (truth & chosen).sum(axis=0), (~truth & chosen).sum(axis=0), (truth & ~chosen).sum(axis=0)
+    )
+    right = np.clip(np.where(truth, probabilities, 1 - probabilities), 1e-15, 1)
+    return found | {
+        "accuracy": float((truth == chosen).all(axis=1).mean()),
+        "log_loss": float(-np.log(right).mean()),
+        "calibration_error": calibration_error(probabilities.ravel(), truth.ravel()),
+        **_ranking(truth, probabilities),
+    }
+
+
+def counted_multi_label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> dict[str, float]:
+    """Precision, recall and F1, averaged in three ways, from each label's true positives, false positives, false negatives."""
+
+    def ratio(part: Any, whole: Any) -> np.ndarray:
+        return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+
+    found = {}
+    support = right + missed
+    for average, (tp, fp, fn) in {
+        "micro": tuple(np.asarray([counts.sum()]) for counts in (right, wrong, missed)),
+        "macro": (right, wrong, missed),
+        "weighted": (right, wrong, missed),
+    }.items():
+        weights = support if average == "weighted" and support.sum() else None
+        values = {"precision": ratio(tp, tp + fp), "recall": ratio(tp, tp + fn), "f1": ratio(2 * tp, 2 * tp + fp + fn)}
+        found |= {f"{average}_{name}": float(np.average(value, weights=weights)) for name, value in values.items()}
+    return found
+
+
+def _ranking(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Mean area under the ROC curve and mean average precision of the labels that some rows have and some do not."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    mixed = truth.any(axis=0) & ~truth.all(axis=0)
+    if not mixed.any():
+        return {"roc_auc": 0.5, "average_precision": float(truth.mean())}
+    return {
+        "roc_auc": float(roc_auc_score(truth[:, mixed], probabilities[:, mixed], average="macro")),
+        "average_precision": float(average_precision_score(truth[:, mixed], probabilities[:, mixed], average="macro")),
+    }
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599), from 0 to 1."""
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def regression_metrics(truth: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Of numbers, float [n]: pearson, spearman (0 where either is constant), mse, rmse, mae, r2."""
+    from scipy.stats import pearsonr, spearmanr
+
+    error = predictions - truth
+    mse, spread = float((error**2).mean()), float(truth.var())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant input
+        correlations = [float(f(truth, predictions).statistic) if len(truth) > 1 else 0.0 for f in (pearsonr, spearmanr)]
+    pearson, spearman = np.nan_to_num(correlations).tolist()
+    return {
+        "pearson": pearson,
+        "spearman": spearman,
+        "mse": mse,
+        "rmse": mse**0.5,
+        "mae": float(np.abs(error).mean()),
+        "r2": 1 - mse / spread if spread else 0.0,
+    }
+
+
+def tune_thresholds(truth: np.ndarray, probabilities: np.ndarray) -> list[float]:
+    """For each label the threshold with the best F1 on some rows: bool [n, k] and float [n, k] to k numbers from 0 to 1.
+
+    It lies halfway between two neighbouring probabilities; 0.5 for a label that no row has. (Fan and Lin 2007, "A Study on
+    Threshold Selection for Multi-label Classification", their optimisation of F for each label.)
+    """
+    thresholds = []
+    for right, values in zip(truth.T, probabilities.T, strict=True):
+        if not right.any():
+            thresholds.append(0.5)
+            continue
+        order = np.argsort(-values, kind="stable")
+        hits, sizes = np.cumsum(right[order]), np.arange(1, len(order) + 1)
+        f1 = 2 * hits / (sizes + right.sum())
+        following = np.append(values[order][1:], 0.0)
+        f1[values[order] == following] = -1  # no threshold parts equal probabilities
+        best = int(f1.argmax())
+        thresholds.append(float((values[order][best] + following[best]) / 2))
+    return thresholds
+
+
+def indicators(indices: Sequence[Sequence[int]], num_labels: int) -> np.ndarray:
+    """Lists of labels' indices to bool [n, num_labels]; -1, a label that there is not, counts for none."""
+    found = np.zeros((len(indices), num_labels), bool)
+    for row, chosen in zip(found, indices, strict=True):
+        row[[index for index in chosen if index >= 0]] = True
+    return found

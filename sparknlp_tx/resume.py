@@ -1,0 +1,74 @@
+"""The folder that one fit works in: temporary, or kept in `checkpointDir`, so that a fit that was killed goes on from there.
+
+CHECKPOINT_DIR/sparknlp_tx-fit/
+  fit.json                       settings and data of the fit; another fit is refused
+  train.arrow, validation.arrow  the staged rows; whole where `staged` lies beside them
+  trainer/checkpoint-N/          the Trainer's checkpoints; whole where `complete` lies in them
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sparknlp_tx.artifact import local_path
+from sparknlp_tx.errors import InputError
+
+FOLDER = "sparknlp_tx-fit"
+COMPLETE = "complete"
+
+
+@contextmanager
+def fit_folder(checkpoint_dir: str, identity: dict[str, Any]) -> Iterator[Path]:
+    """The folder to work in; removed at the end, but kept where `checkpoint_dir` is given and the fit fails.
+
+    Args:
+        checkpoint_dir: a folder on the driver's disk; empty for a temporary one.
+        identity: what makes the fit the same as one that was begun there: settings and data, by name.
+
+    Raises:
+        InputError: another fit was begun there; says what differs.
+    """
+    if not checkpoint_dir:
+        with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
+            yield Path(work)
+        return
+    folder = local_path(checkpoint_dir) / FOLDER
+    file = folder / "fit.json"
+    identity = json.loads(json.dumps(identity, default=str))
+    if file.is_file():
+        _check_same(json.loads(file.read_text()), identity, folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(identity, indent=2) + "\n")
+        os.replace(fresh, file)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _check_same(begun: dict[str, Any], identity: dict[str, Any], folder: Path) -> None:
+    names = [name for name in {**begun, **identity} if begun.get(name) != identity.get(name)]
+    if names:
+        differences = "; ".join(f"{name} {_short(identity.get(name))}, there {_short(begun.get(name))}" for name in names[:5])
+        remedy = "Fit with those, give another checkpointDir, or remove the folder."
+        raise InputError(f"the settings and data of the fit that was begun in {folder}", differences, remedy)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The last whole checkpoint of the Trainer in a folder; those that were being written are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for path in found:
+        if not (path / COMPLETE).is_file():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return str(whole[-1]) if whole else None
