@@ -19,7 +19,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from sparknlp_tx import InferenceEngine
 from sparknlp_tx.checkpoints import make_checkpoint
-from sparknlp_tx.training import TrainingSettings, load_classifier, save_tokenizer
+from sparknlp_tx.preprocessing import save_tokenizer
+from sparknlp_tx.pretrained import load_classifier
+from sparknlp_tx.training import TrainingSettings
 
 
 def make_model(options: argparse.Namespace, texts: list[str]) -> str:

@@ -46,7 +46,7 @@ def tfidf_baseline(
         model = LogisticRegression(labelCol="truth", regParam=REGULARISATION).fit(known.filter("truth >= 0"))
         log_probability = F.transform(vector_to_array("probability"), lambda p: F.log(F.greatest(p, F.lit(1e-12))))
         scored = model.transform(asked).select(F.col("truth").alias("__truth"), log_probability.alias("__raw"))
-    return measured(scored, decision)
+    return measured(scored.withColumn("__text", F.lit("")), decision).metrics
 
 
 def _rows(df: DataFrame, text_columns: tuple[str, ...], label_col: str, decision: Decision) -> DataFrame:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 
 from sparknlp_tx import openvino_runtime
-from sparknlp_tx.decisions import REGRESSION
+from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import LabelCounts, problem_type_of
 from sparknlp_tx.staging import TrainingColumns
@@ -26,8 +26,8 @@ class FitChecks:
         Raises:
             InputError: `fit` would refuse.
         """
+        from sparknlp_tx.pretrained import check_checkpoint
         from sparknlp_tx.trainer import check_training_args
-        from sparknlp_tx.training import check_checkpoint
 
         schema = dataset.schema
         problem_type = self.check_columns(dataset)
@@ -82,7 +82,16 @@ class FitChecks:
         self._check_column(dataset.schema, "labelCol")
         return problem_type_of(dataset.schema, self.getLabelCol(), self.getProblemType())
 
-    def _report_invalid(self, labels: LabelCounts) -> None:
+    def _check_labels(self, problem_type: str, labels: LabelCounts) -> None:
+        """Check what hangs on the labels, now that they are known.
+
+        Raises:
+            InputError: thresholds do not fit them, or rows have no text and `handleInvalid` is `error`.
+        """
+        self._decision(problem_type, labels.labels).check()
+        if self.getThresholdTuning() != "none" and problem_type == SINGLE and len(labels.labels) != 2:
+            found = f"{len(labels.labels)} labels, one a row"
+            raise InputError("two labels, or several a row, for thresholdTuning", found, "Leave it out: the largest wins.")
         if labels.invalid and self.getHandleInvalid() == "error":
             raise InputError(
                 "a text in every row, as handleInvalid='error' says",

@@ -25,6 +25,7 @@ from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
 from sparknlp_tx.resume import fit_folder
 from sparknlp_tx.staging import carve_validation, fingerprint, stage
+from sparknlp_tx.summary import TrainingSummary
 from sparknlp_tx.udf import add_scores
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
+        from sparknlp_tx.pretrained import checkpoint_labels
         from sparknlp_tx.training import fine_tune
 
         columns = self.check(dataset)
         if self.getValidationFraction():
             dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
-        labels = columns.learn_labels(dataset)
-        self._decision(columns.problem_type, labels.labels).check()
-        self._report_invalid(labels)
+        labels = columns.learn_labels(dataset).continuing(checkpoint_labels(self.getCheckpoint(), columns.problem_type))
+        self._check_labels(columns.problem_type, labels)
         settings = self._settings(columns.problem_type, labels)
         identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
         output = temporary_directory("model")
@@ -83,14 +84,14 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
 
     Attributes:
         labels: the labels' names, in the order of the vectors; none for regression.
-        summary: what happened in training (`training.TrainingResult` as a dict); empty for a model that was not trained here.
+        summary: what happened in training, a `TrainingSummary`; empty for a model that was not trained here.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._files: dict[str, str] = {}
         self.labels: list[str] = []
-        self.summary: dict[str, Any] = {}
+        self.summary = TrainingSummary()
 
     @property
     def numClasses(self) -> int:
@@ -220,7 +221,7 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
 
     def _adopt(self, directory: Path, files: dict[str, str], summary: dict[str, Any]) -> None:
         self._model_dir, self._files = directory, files
-        self.summary = summary | {"int8": openvino_runtime.read_report(directory).get("int8", {})}
+        self.summary = TrainingSummary(summary | {"int8": openvino_runtime.read_report(directory).get("int8", {})})
         self.labels = read_config(directory).labels
 
     def _saved_state(self) -> dict[str, Any]:

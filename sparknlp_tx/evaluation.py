@@ -5,7 +5,7 @@ probability are left out.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pyspark.ml.functions import vector_to_array
@@ -19,7 +19,22 @@ from sparknlp_tx.metrics import classification_metrics, counted_multi_label_metr
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
 
+SHOWN_CHARACTERS = 300
 COLLECTED_NUMBERS = 2_000_000  # rows times labels that are evaluated on the driver
+
+
+class Evaluation(NamedTuple):
+    """What evaluating gave.
+
+    Attributes:
+        metrics: by name.
+        logits, truth, texts: of each row, as `pictures.draw_scores` takes them; None where there are too many rows.
+    """
+
+    metrics: dict[str, float]
+    logits: np.ndarray | None = None
+    truth: Any = None
+    texts: list[str] | None = None
 
 
 def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dict[str, float]:
@@ -32,6 +47,15 @@ def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dic
         The metrics of the model's kind of task, see `metrics_of`, and `rows`, how many were evaluated. Where rows times labels
         are more than 2,000,000, those that Spark can count: accuracy, precision, recall, F1, Matthews, Pearson, the errors.
     """
+    return evaluate_rows(model, dataset).metrics
+
+
+def evaluate_rows(model: "TransformerClassificationModel", dataset: DataFrame, texts: bool = False) -> Evaluation:
+    """As `evaluate`, with what it was measured from.
+
+    Args:
+        texts: whether the rows' texts are wanted, too; of each the first 300 characters.
+    """
     decision = model.decision
     outputs = {"rawPredictionCol": "", "probabilityCol": "", "predictedLabelCol": "", "predictionCol": "__prediction"}
     small = dataset.count() * max(1, len(decision.labels)) <= COLLECTED_NUMBERS
@@ -39,13 +63,14 @@ def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dic
         outputs["rawPredictionCol"] = "__raw"
     quiet = model.copy({model.getParam(name): value for name, value in outputs.items()})
     truth = true_labels(dataset, model.getLabelCol(), decision)
-    texts = (F.col(f"`{name}`") for name in model.text_columns)
-    scored = quiet.transform(dataset.select(*texts, truth.alias("__truth")))
+    columns = [F.col(f"`{name}`") for name in model.text_columns]
+    scored = quiet.transform(dataset.select(*columns, truth.alias("__truth")))
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
-        return _counted(scored, decision)
+        return Evaluation(_counted(scored, decision))
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array("__raw")
-    return measured(scored.select("__truth", raw.alias("__raw")), decision)
+    text = F.substring(F.concat_ws(" | ", *columns), 1, SHOWN_CHARACTERS) if texts else F.lit("")
+    return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text")), decision)
 
 
 def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
@@ -60,15 +85,19 @@ def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
     return F.when(name.isNotNull(), F.coalesce(index[name], F.lit(-1)))
 
 
-def measured(scored: DataFrame, decision: Decision) -> dict[str, float]:
-    """The metrics of a small DataFrame: `__truth`, as `true_labels` gives it, and `__raw`, the logits as an array; and `rows`."""
-    rows = scored.select("__truth", "__raw").collect()
+def measured(scored: DataFrame, decision: Decision) -> Evaluation:
+    """The metrics of a small DataFrame, and `rows` among them.
+
+    Args:
+        scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, and `__text`.
+    """
+    rows = scored.select("__truth", "__raw", "__text").collect()
     if not rows:
-        return {"rows": 0}
+        return Evaluation({"rows": 0})
     truth, logits = [row[0] for row in rows], np.asarray([row[1] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
-    return metrics_of(decision, logits, truth) | {"rows": len(rows)}
+    return Evaluation(metrics_of(decision, logits, truth) | {"rows": len(rows)}, logits, truth, [row[2] for row in rows])
 
 
 def _counted(scored: DataFrame, decision: Decision) -> dict[str, float]:

@@ -5,7 +5,7 @@ say of each label whether the row has it (its name is then its position). Number
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -37,19 +37,27 @@ class LabelCounts:
     train: int
     mean: float = 0.0
 
+    def continuing(self, known: list[str]) -> "LabelCounts":
+        """The same rows with the labels of a checkpoint first, where it knows some of these; new ones follow."""
+        if not set(known) & set(self.labels):
+            return self
+        count = dict(zip(self.labels, self.counts, strict=True))
+        labels = known + [label for label in self.labels if label not in known]
+        return replace(self, labels=labels, counts=[count.get(label, 0) for label in labels])
+
     def start_bias(self, problem_type: str) -> list[float]:
         """Where the logits of a new head begin: log-priors, log-odds (each count and a half), or the mean target."""
         if problem_type == REGRESSION:
             return [self.mean]
         if problem_type == MULTI:
             return [math.log((count + 0.5) / (self.train - count + 0.5)) for count in self.counts]
-        return [math.log(count / self.train) for count in self.counts]
+        return [math.log(max(count, 0.5) / self.train) for count in self.counts]
 
     def balanced_weights(self, problem_type: str) -> list[float]:
         """Of one label a row: rows / (labels x rows of the label), scikit-learn's `balanced`; of several: negatives / positives."""
         if problem_type == MULTI:
             return [max(self.train - count, 1) / max(count, 1) for count in self.counts]
-        return [self.train / (len(self.counts) * count) for count in self.counts]
+        return [self.train / (len(self.counts) * max(count, 1)) for count in self.counts]
 
 
 def problem_type_of(schema: StructType, column: str, asked: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,20 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparknlp_tx.backends import quiet_transformers
-from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.decisions import MULTI, SINGLE, decision_for
 from sparknlp_tx.metrics import BEST, metrics_of, tune_thresholds
 from sparknlp_tx.preprocessing import collate, save_tokenizer, tokenize
+from sparknlp_tx.pretrained import load_classifier
 from sparknlp_tx.resume import last_checkpoint
-from sparknlp_tx.tokenization import TextEncoder
 
 if TYPE_CHECKING:
     import datasets
 
 log = logging.getLogger(__name__)
-
-
-TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}
 
 
 @dataclass(frozen=True)
@@ -89,33 +84,6 @@ class TrainingResult:
     thresholds: list[float] | None = None
 
 
-def check_checkpoint(checkpoint: str) -> None:
-    """Raise InputError where a checkpoint is neither a complete directory nor a model that the hub gives."""
-    from transformers import AutoConfig
-
-    weights = ("*.safetensors", "pytorch_model*.bin")
-    if os.path.isdir(checkpoint):
-        found = sorted(os.listdir(checkpoint))
-        if "config.json" not in found or not any(list(Path(checkpoint).glob(pattern)) for pattern in weights):
-            raise InputError(
-                f"a Hugging Face model in {checkpoint} (config.json, model.safetensors, tokenizer.json)",
-                ", ".join(found[:10]) or "an empty folder",
-                "Give the folder that save_pretrained wrote; of a model saved by this library, its folder model/.",
-            )
-        if not TOKENIZER_FILES & set(found):
-            raise InputError(f"a tokenizer in {checkpoint}", ", ".join(found[:10]), "Save it there: tokenizer.save_pretrained.")
-        return
-    try:
-        AutoConfig.from_pretrained(checkpoint)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            "a directory or the name of a model on the Hugging Face hub",
-            f"checkpoint {checkpoint!r}, which is no directory and which the hub does not give ({reason})",
-            "Check its spelling and the network, or download the model and give its folder.",
-        ) from error
-
-
 def fine_tune(
     train: "datasets.Dataset",
     validation: "datasets.Dataset | None",
@@ -166,7 +134,7 @@ def fine_tune(
         seconds = time.monotonic() - begin
         trainer.model.float().save_pretrained(output_dir)
         result = _result(trainer, history, len(train), seconds)
-        if validation is not None and decision.problem_type != REGRESSION:
+        if validation is not None and (settings.tune_thresholds or settings.problem_type == MULTI):
             result.thresholds = _thresholds(trainer.predict(validation), settings)
     return result
 
@@ -206,39 +174,3 @@ def _result(trainer: Any, history: Any, rows: int, seconds: float) -> TrainingRe
         device=str(args.device),
         training_args=json.loads(args.to_json_string()),
     )
-
-
-def load_classifier(settings: TrainingSettings, encoder: TextEncoder, device: str = "cpu") -> Any:
-    """The checkpoint with a head for the labels: a new one starts at the labels' own frequencies, or at the mean target.
-
-    A checkpoint that was fine-tuned for the same labels goes on from its own head.
-    """
-    import torch
-    import transformers
-
-    from sparknlp_tx.dropout import attention_for
-
-    attention = attention_for(transformers.AutoConfig.from_pretrained(settings.checkpoint), device)
-    names = settings.labels or ["LABEL_0"]
-    with quiet_transformers():
-        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
-            settings.checkpoint,
-            num_labels=len(names),
-            id2label=dict(enumerate(names)),
-            label2id={label: index for index, label in enumerate(names)},
-            problem_type=settings.problem_type,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype="float32",
-            **({"attn_implementation": attention} if attention else {}),
-        )
-    model.config.pad_token_id = encoder.pad_token_id
-    replaced = [key[0] if isinstance(key, tuple) else key for key in told["mismatched_keys"]]
-    if replaced:
-        log.warning("%s has a head of another size, which is replaced: %s", settings.checkpoint, ", ".join(sorted(replaced)))
-    new = {*told["missing_keys"], *replaced}
-    for name, parameter in model.named_parameters():
-        if name in new and name.endswith("bias") and len(parameter) == len(names) and settings.start_bias is not None:
-            with torch.no_grad():
-                parameter.copy_(torch.tensor(settings.start_bias))
-    return model

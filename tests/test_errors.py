@@ -188,6 +188,11 @@ def test_params_that_do_not_go_together(refused, train_df):
     refused("no thresholds for regression", **regression, thresholds=[0.5], jobs_allowed=True)
 
 
+def test_thresholds_are_not_tuned_where_the_largest_probability_wins(refused):
+    tuning = {"thresholdTuning": "f1", "validationFraction": 0.1}
+    refused("two labels, or several a row, for thresholdTuning; found 3 labels", jobs_allowed=True, **tuning)
+
+
 def test_unknown_metrics_are_refused_with_the_list(refused, train_df):
     refused("a metric of single_label_classification; found 'acuracy'. Did you mean 'accuracy'", metricForBestModel="acuracy")
     refused("a metric of single_label_classification; found 'xyz'. There are: accuracy, ", metricForBestModel="xyz")

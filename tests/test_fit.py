@@ -19,8 +19,11 @@ def test_the_summary_tells_what_happened(model):
     assert model.summary["train_seconds"] > 0
     assert model.summary["rows_per_second"] == pytest.approx(2400 / model.summary["train_seconds"])
     assert model.summary["training_args"]["learning_rate"] == 1e-3
-    losses = [entry["loss"] for entry in model.summary["history"] if "loss" in entry]
+    losses = model.summary.objectiveHistory
     assert losses[-1] < losses[0]
+    assert (model.summary.bestEpoch, model.summary.metrics) == (8.0, {})
+    assert model.summary.trainSeconds == model.summary["train_seconds"]
+    assert model.summary.rowsPerSecond == model.summary["rows_per_second"]
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,30 @@ def test_a_metric_where_less_is_better(train_df, settings):
     losses = [entry["eval_loss"] for entry in model.summary["history"] if "eval_loss" in entry]
     assert model.summary["metrics"]["loss"] == min(losses)
     assert max(losses) > min(losses)
+
+
+def test_a_fit_from_an_earlier_model_goes_on_with_its_labels(model, train_df, test_df, settings, caplog):
+    """Rows of two of the three labels, and a new one: the old labels keep their places, and what was learnt of them."""
+    slow = settings | {"checkpoint": str(model.directory), "learningRate": 1e-9, "headLearningRate": 1e-9}
+    before = model.transform(test_df).select("text", "predictedLabel").collect()
+    some = train_df.filter("label != 'card'")
+    same = fitted(some, slow)
+    assert same.labels == model.labels
+    assert same.transform(test_df).select("text", "predictedLabel").collect() == before
+    new = some.withColumn("label", F.expr("if(label = 'rate', 'abroad', label)"))
+    with caplog.at_level(logging.WARNING):
+        grown = fitted(new, slow)
+    assert grown.labels == ["card", "rate", "transfer", "abroad"]
+    assert "was fine-tuned for 3 labels (card, rate, transfer): its head is kept for them, and grows by abroad" in caplog.text
+    old = np.stack(model.predict(["my card"])["rawPrediction"])
+    assert np.allclose(np.stack(grown.predict(["my card"])["rawPrediction"])[:, :3], old, atol=1e-3)
+
+
+def test_a_head_for_other_labels_is_replaced_aloud(model, train_df, settings, caplog):
+    """As many labels, but others: what the old head says of them would be wrong."""
+    slow = settings | {"checkpoint": str(model.directory), "learningRate": 1e-9, "headLearningRate": 1e-9}
+    with caplog.at_level(logging.WARNING):
+        other = fitted(train_df.withColumn("label", F.concat("label", F.lit("!"))), slow)
+    assert other.labels == ["card!", "rate!", "transfer!"]
+    assert "its head is replaced by a new one" in caplog.text
+    assert np.allclose(np.stack(other.predict(["my card"])["probability"]), 1 / 3, atol=0.2)

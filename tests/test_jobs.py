@@ -64,6 +64,10 @@ def test_prepare_train_score(job, tracking, spark, tickets, training_flags, tmp_
     assert set(inputs) == {"training", "validation", "test"}
     assert inputs["training"]["path"] == str(data / "train")
     assert {i.dataset.digest for i in run.inputs.dataset_inputs} == {"v0"}
+    pictures = {path.name for path in (tmp_path / "model" / "pictures").iterdir()}
+    assert {"learning_curves.png", "confusion_matrix.png", "mistakes.csv"} <= pictures
+    logged = mlflow.MlflowClient().list_artifacts(trained["run_id"], "pictures")
+    assert {Path(file.path).name for file in logged} == pictures
 
     code, scored, err = job(
         "score",

@@ -24,11 +24,11 @@ def modules_after(statement: str) -> set[str]:
         ("import sparknlp_tx.params, sparknlp_tx.classification", {"torch", "transformers", "mlflow"}),
         ("from sparknlp_tx import InferenceEngine", {"pyspark", "mlflow", "torch", "transformers"}),
         ("import sparknlp_tx.engine, sparknlp_tx.backends", {"pyspark", "mlflow", "torch", "transformers"}),
-        ("import sparknlp_tx.training, sparknlp_tx.trainer", {"pyspark", "mlflow"}),
+        ("import sparknlp_tx.training, sparknlp_tx.trainer, sparknlp_tx.pictures", {"pyspark", "mlflow"}),
         ("import sparknlp_tx.scoring", {"pyspark", "mlflow", "torch", "transformers"}),
         ("import sparknlp_tx.openvino_runtime as r; r.import_openvino()", {"pyspark", "mlflow", "torch", "transformers"}),
         (
-            "import sparknlp_tx.jobs.prepare, sparknlp_tx.jobs.train, sparknlp_tx.jobs.score",
+            "import sparknlp_tx.jobs.prepare, sparknlp_tx.jobs.train, sparknlp_tx.jobs.score, sparknlp_tx.jobs.evaluate",
             {"torch", "transformers", "mlflow"},
         ),
     ],

@@ -93,6 +93,19 @@ def test_thresholds_are_tuned_on_the_validation_rows_stored_and_used(multi_model
     assert TransformerClassificationModel.load(str(tmp_path / "model")).getThresholds() == tuned
 
 
+def test_the_threshold_of_two_labels_is_tuned_too(train_df, settings):
+    """One label in four is `card`: with few steps no probability passes 0.5, and still the tuned threshold finds it."""
+    two = train_df.withColumn("label", F.expr("if(label = 'card', 'yes', 'no')"))
+    tuned = {"numTrainEpochs": 3.0, "thresholdTuning": "f1", "validationFraction": 0.3}
+    model = TransformerClassifier(**settings | tuned).fit(two)
+    below, above = model.getThresholds()
+    assert below + above == pytest.approx(1)
+    plain = model.copy({model.thresholds: [0.5, 0.5]})
+    p = np.stack(model.predict(TEXTS)["probability"])[:, 1]
+    assert model.predict(TEXTS)["prediction"].tolist() == (p > above).astype(float).tolist()
+    assert evaluate(model, two)["f1"] >= evaluate(plain, two)["f1"] - 0.05
+
+
 def test_threshold_of_every_label(multi_model):
     assert multi_model.copy({multi_model.thresholds: [1.0] * 3}).predict(TEXTS)["predictedLabel"].tolist() == [[], [], []]
     everything = multi_model.copy({multi_model.thresholds: [0.0] * 3}).predict(TEXTS)["predictedLabel"].tolist()

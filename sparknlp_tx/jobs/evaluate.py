@@ -6,9 +6,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sparknlp_tx import tables
+from sparknlp_tx.artifact import local_path
 from sparknlp_tx.classification import TransformerClassificationModel
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
-from sparknlp_tx.evaluation import evaluate
+from sparknlp_tx.evaluation import evaluate_rows
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.progress import say
 
@@ -30,6 +31,7 @@ def evaluate_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--zero-shot-rows", type=int, default=200, help="rows it is asked about; it takes a pass for each label"
     )
+    parser.add_argument("--pictures", metavar="FOLDER", help="draw pictures and list the worst mistakes there")
     parser.add_argument("--experiment", help="MLflow experiment to log the metrics to")
     add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
     return parser
@@ -47,7 +49,12 @@ def evaluate_job(spark: SparkSession, options: argparse.Namespace) -> dict[str, 
     trained = tables.read_table(spark, options.tfidf) if options.tfidf else None
     if trained is not None:
         model.check_labelled(trained)
-    found = {"model": evaluate(model, df)}
+    scored = evaluate_rows(model, df, texts=bool(options.pictures))
+    found = {"model": scored.metrics}
+    if options.pictures and scored.texts:
+        from sparknlp_tx.pictures import draw_scores
+
+        draw_scores(model.decision, scored.logits, scored.truth, scored.texts, local_path(options.pictures))
     if trained is not None:
         from sparknlp_tx.baselines import tfidf_baseline
 
@@ -82,4 +89,6 @@ def _log(spark: SparkSession, options: argparse.Namespace, found: dict[str, dict
         for way, metrics in found.items():
             prefix = "test" if way == "model" else way
             mlflow.log_metrics({f"{prefix}.{name}": value for name, value in metrics.items()})
+        if options.pictures:
+            mlflow.log_artifacts(str(local_path(options.pictures)), "pictures")
     return {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}

@@ -46,7 +46,7 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     name = options.name or _short_name(options.source)
     _check_output(spark, options)
     if options.checkpoint:
-        from sparknlp_tx.training import check_checkpoint
+        from sparknlp_tx.pretrained import check_checkpoint
 
         check_checkpoint(options.checkpoint)
     splits = corpora.read_corpus(spark, source)

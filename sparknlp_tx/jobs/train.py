@@ -3,13 +3,14 @@
 import argparse
 import difflib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparknlp_tx import tables
-from sparknlp_tx.artifact import check_absent
+from sparknlp_tx.artifact import check_absent, local_path
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
 from sparknlp_tx.errors import InputError
@@ -55,7 +56,9 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         model = estimator.fit(rows)
         model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
         tracking.log_training(model)
-        metrics = _evaluate(model, frames)
+        pictures = local_path(options.model_dir) / "pictures"
+        metrics = _evaluate(model, frames, pictures)
+        mlflow.log_artifacts(str(pictures), "pictures")
         mlflow.log_metrics(metrics, step=model.summary["history"][-1]["step"])  # beside the last of those logged on the way
         logged = tracking.log_model(model, registered_model_name=options.registered_model)
     return _train_result(options, run.info, model, metrics, logged)
@@ -109,19 +112,24 @@ def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifie
     return marked[0].unionByName(marked[1], allowMissingColumns=True)
 
 
-def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame]) -> dict[str, float]:
-    """Metrics of the splits that were not trained on, as `test.accuracy`; and how long scoring takes."""
-    from sparknlp_tx.evaluation import evaluate
+def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path) -> dict[str, float]:
+    """Metrics of the splits that were not trained on, as `test.accuracy`; how long scoring takes; pictures of the last of them."""
+    from sparknlp_tx.evaluation import evaluate_rows
+    from sparknlp_tx.pictures import draw_learning_curves, draw_scores
 
     metrics: dict[str, float] = {}
     splits = [split for split in ("validation", "test") if split in frames] or ["train"]
     for split in splits:
         begin = time.monotonic()
-        found = evaluate(model, frames[split])
+        found = evaluate_rows(model, frames[split], texts=True)
         seconds = time.monotonic() - begin
-        metrics |= {f"{split}.{name}": value for name, value in found.items()}
-        if found["rows"]:
-            metrics["seconds_per_1000_rows"] = 1000 * seconds / found["rows"]
+        metrics |= {f"{split}.{name}": value for name, value in found.metrics.items()}
+        if found.metrics["rows"]:
+            metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
+    metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
+    draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
+    if found.texts:
+        draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
     return metrics
 
 
