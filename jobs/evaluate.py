@@ -6,7 +6,8 @@
 
 MODEL is a model directory, runs:/RUN/model, models:/name/version or models:/name@alias. --tfidf TABLE fits TF-IDF and a linear model
 on that table and measures it on the same rows; --zero-shot CHECKPOINT asks a model for natural language inference, without any
-training, about some of them. The last line of standard output is a JSON object with all metrics.
+training, about some of them; --pictures FOLDER draws what the model gets right and wrong. The last line of standard output is a
+JSON object with all metrics.
 """
 
 import sys

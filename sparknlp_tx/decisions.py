@@ -56,7 +56,34 @@ def lead(logits: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class SingleLabel:
+class _Labels:
+    """What tasks with labels have in common; `probabilities` and `predict` are each kind's own.
+
+    Args:
+        labels: the labels' names, in the order of the logits.
+        threshold, thresholds: when a label is predicted; see the kinds of task.
+    """
+
+    labels: Sequence[str]
+    threshold: float = 0.5
+    thresholds: Sequence[float] | None = None
+
+    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """All that `transform` gives, by the names of Spark ML's columns; rows of NaN stay rows of NaN.
+
+        Returns:
+            `rawPrediction` and `probability`: float64 [n, num_labels]; `prediction`: what `predict` gives.
+        """
+        probabilities = self.probabilities(logits)
+        return {
+            "rawPrediction": logits.astype(np.float64),
+            "probability": probabilities,
+            "prediction": self.predict(probabilities),
+        }
+
+
+@dataclass(frozen=True)
+class SingleLabel(_Labels):
     """One label a row, as in `pyspark.ml.classification.LogisticRegression`.
 
     Args:
@@ -64,10 +91,6 @@ class SingleLabel:
         threshold: two labels only: label 1 is predicted where its probability is greater.
         thresholds: one a label: the label with the largest probability / threshold is predicted. Wins over `threshold`.
     """
-
-    labels: Sequence[str]
-    threshold: float = 0.5
-    thresholds: Sequence[float] | None = None
 
     problem_type: ClassVar[str] = SINGLE
     fields: ClassVar[dict[str, str]] = {
@@ -117,22 +140,9 @@ class SingleLabel:
             handicap = np.zeros(len(self.labels))
         return lead(logits - handicap.astype(np.float32))
 
-    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
-        """All that `transform` gives, by the names of Spark ML's columns; rows of NaN stay rows of NaN.
-
-        Returns:
-            `rawPrediction` and `probability`: float64 [n, num_labels]; `prediction`: float64 [n].
-        """
-        probabilities = self.probabilities(logits)
-        return {
-            "rawPrediction": logits.astype(np.float64),
-            "probability": probabilities,
-            "prediction": self.predict(probabilities),
-        }
-
 
 @dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(_Labels):
     """Any number of labels a row: those whose probability is greater than their threshold.
 
     Args:
@@ -140,10 +150,6 @@ class MultiLabel:
         threshold: of every label.
         thresholds: one a label. Wins over `threshold`.
     """
-
-    labels: Sequence[str]
-    threshold: float = 0.5
-    thresholds: Sequence[float] | None = None
 
     problem_type: ClassVar[str] = MULTI
     fields: ClassVar[dict[str, str]] = {
@@ -177,15 +183,6 @@ class MultiLabel:
         """How far, in logits, the label that is closest to its threshold is away from it: float32 [n]."""
         limits = np.clip(self._limits(), 1e-30, 1 - 1e-16)
         return np.abs(logits - np.log(limits / (1 - limits)).astype(np.float32)).min(axis=1)
-
-    def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
-        """As `SingleLabel.columns`, but `prediction`: bool [n, num_labels]."""
-        probabilities = self.probabilities(logits)
-        return {
-            "rawPrediction": logits.astype(np.float64),
-            "probability": probabilities,
-            "prediction": self.predict(probabilities),
-        }
 
 
 @dataclass(frozen=True)

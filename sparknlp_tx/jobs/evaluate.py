@@ -7,10 +7,9 @@ from pyspark.sql import SparkSession
 
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path
-from sparknlp_tx.classification import TransformerClassificationModel
-from sparknlp_tx.cli import add_param_flags, make_parser, set_params
+from sparknlp_tx.cli import make_parser, set_params
 from sparknlp_tx.evaluation import evaluate_rows
-from sparknlp_tx.params import SCORING_PARAMS
+from sparknlp_tx.jobs.score import add_model_flags
 from sparknlp_tx.progress import say
 
 SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "pearson", "spearman", "rmse")
@@ -19,10 +18,7 @@ SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "p
 def evaluate_parser(description: str) -> argparse.ArgumentParser:
     """Flags of `evaluate`: its own, and the Params that scoring hangs on."""
     parser = make_parser("evaluate.py", description)
-    parser.add_argument(
-        "--model", required=True, help="a model directory, runs:/..., models:/name/version or models:/name@alias"
-    )
-    parser.add_argument("--input", required=True, help="Delta table with the model's text columns and label column")
+    add_model_flags(parser, "Delta table with the model's text columns and label column")
     parser.add_argument("--label-col", help="column of the true labels; default the model's")
     parser.add_argument(
         "--tfidf", metavar="TABLE", help="training table: TF-IDF and a linear model are fitted on it and compared"
@@ -33,7 +29,6 @@ def evaluate_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--pictures", metavar="FOLDER", help="draw pictures and list the worst mistakes there")
     parser.add_argument("--experiment", help="MLflow experiment to log the metrics to")
-    add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
     return parser
 
 

@@ -15,19 +15,24 @@ from sparknlp_tx.progress import say, since
 
 
 def score_parser(description: str) -> argparse.ArgumentParser:
-    """Flags of `score`: its own, and every Param."""
+    """Flags of `score`: its own, and the Params that scoring hangs on."""
     parser = make_parser("score.py", description)
-    parser.add_argument(
-        "--model", required=True, help="a model directory, runs:/..., models:/name/version or models:/name@alias"
-    )
-    parser.add_argument("--input", required=True, help="Delta table to score")
+    add_model_flags(parser, "Delta table to score")
     parser.add_argument("--output", help="Delta table to write")
     parser.add_argument("--mode", choices=("overwrite", "append"), default="overwrite")
     parser.add_argument("--keep-cols", nargs="+", metavar="COLUMN", help="input columns to keep; default all")
     parser.add_argument("--experiment", help="MLflow experiment; the run's data, Params and metrics are logged there")
     parser.add_argument("--explain", action="store_true", help="say how it would run and how long it would take; write nothing")
-    add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
     return parser
+
+
+def add_model_flags(parser: argparse.ArgumentParser, input_help: str) -> None:
+    """`--model`, `--input`, and the Params that scoring hangs on."""
+    parser.add_argument(
+        "--model", required=True, help="a model directory, runs:/..., models:/name/version or models:/name@alias"
+    )
+    parser.add_argument("--input", required=True, help=input_help)
+    add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
 
 
 def score(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
