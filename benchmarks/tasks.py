@@ -144,7 +144,7 @@ def tfidf(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     from sparknlp_tx.baselines import tfidf_baseline
     from sparknlp_tx.decisions import decision_for
     from sparknlp_tx.labels import problem_type_of
-    from sparknlp_tx.staging import TrainingColumns
+    from sparknlp_tx.training_columns import TrainingColumns
 
     _spark, train, test = spark_frames(options, name)
     asked = "regression" if train.schema["label"].dataType.typeName() == "double" else "auto"

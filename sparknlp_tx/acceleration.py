@@ -12,7 +12,8 @@ from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.decisions import REGRESSION, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import true_labels
-from sparknlp_tx.staging import invalid_text, staged_texts
+from sparknlp_tx.staging import staged_texts, with_texts
+from sparknlp_tx.training_columns import invalid_text
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
@@ -31,13 +32,14 @@ def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: st
         return
     from sparknlp_tx.export import CALIBRATION_ROWS, export_openvino, quantize_openvino
 
+    train = with_texts(train)
     step = max(1, len(train) // CALIBRATION_ROWS)
     texts = staged_texts(train.select(range(0, len(train), step)))
     if export_openvino(directory, texts) and precision == "int8":
-        held_out = validation if validation is not None else train
+        held_out = with_texts(validation) if validation is not None else train
         rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
         decision = decision_for(*read_config(directory))
-        quantize_openvino(directory, texts, staged_texts(rows), rows["label"][:], decision)
+        quantize_openvino(directory, texts, staged_texts(rows), rows["labels"][:], decision)
 
 
 class CpuScoring:

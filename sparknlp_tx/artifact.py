@@ -70,6 +70,14 @@ def write_directory(path: str | os.PathLike, write: Callable[[Path], None], over
     return target
 
 
+def check_space(folder: Path, needed: float, what: str) -> None:
+    """Raise InputError where a folder's disk has fewer free bytes than are needed."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        remedy = "Free some, or set stagingDir (checkpointDir, where that is set) to a folder on a larger disk."
+        raise InputError(f"{needed / 1e9:,.1f} GB free in {folder}, for {what}", f"{free / 1e9:,.1f} GB", remedy)
+
+
 def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Raise InputError where a save would hit something that is there."""
     target = local_path(path)
@@ -133,13 +141,20 @@ def directory_bytes(directory: str | Path) -> int:
 def linked_copy(directory: str | Path) -> Path:
     """A temporary folder with the same files, linked where that is possible: to add files to a model that stays as it is."""
     copy = temporary_directory("model")
-    shutil.copytree(directory, copy, copy_function=_link, dirs_exist_ok=True)
+    copy_linked(directory, copy)
     return copy
+
+
+def copy_linked(directory: str | Path, target: Path) -> None:
+    """Copy a folder's files into another one, linked where that is possible."""
+    shutil.copytree(directory, target, copy_function=_link, dirs_exist_ok=True)
 
 
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
+    except FileExistsError:  # the same, of a fit that was killed
+        pass
     except OSError:  # another file system
         shutil.copy2(source, target)
 

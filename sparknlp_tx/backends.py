@@ -120,6 +120,13 @@ class TorchBackend:
         self._model = model.to(self.device).eval()
         self._path, self._threads = path, threads
 
+    @classmethod
+    def of(cls, model: "torch.nn.Module") -> "TorchBackend":
+        """A model that is in memory, as it is: one that is being trained."""
+        backend = cls.__new__(cls)
+        backend._model, backend.device, backend.precision = model, str(model.device), "float32"
+        return backend
+
     def at(self, precision: str) -> "TorchBackend":
         """The same model in another precision."""
         return TorchBackend(self._path, self.device, precision, self._threads)

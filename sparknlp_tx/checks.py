@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 
 from sparknlp_tx import openvino_runtime
+from sparknlp_tx.artifact import local_path
 from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import LabelCounts, problem_type_of
-from sparknlp_tx.staging import TrainingColumns
+from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, joined_validation
+from sparknlp_tx.workers import check_workers
 
 if TYPE_CHECKING:
+    from sparknlp_tx.classification import TransformerClassifier
     from sparknlp_tx.training import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -21,13 +24,13 @@ class FitChecks:
     """The estimator's checks; a mixin to its Params."""
 
     def check(self, dataset: DataFrame) -> TrainingColumns:
-        """Check all that can be checked without a Spark job: columns, training arguments, checkpoint; returns the columns.
+        """Check all that can be checked without reading the rows: columns, training arguments, checkpoint; returns the columns.
 
         Raises:
             InputError: `fit` would refuse.
         """
         from sparknlp_tx.pretrained import check_checkpoint
-        from sparknlp_tx.trainer import check_training_args
+        from sparknlp_tx.training_arguments import check_training_args
 
         schema = dataset.schema
         problem_type = self.check_columns(dataset)
@@ -39,11 +42,16 @@ class FitChecks:
             raise InputError("OpenVINO for precision 'int8'", "none installed", "pip install 'sparknlp_tx[cpu]'")
         check_training_args(self._settings(problem_type), validated)
         check_checkpoint(self.getCheckpoint())
+        if self.getNumTrainWorkers() > 1:
+            shared = self.getCheckpointDir() or self.getStagingDir()
+            check_workers(dataset.sparkSession, self.getNumTrainWorkers(), str(local_path(shared)) if shared else "")
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names), problem_type)
 
     def _check_settings(self, problem_type: str, validated: bool) -> None:
         """Raise InputError on Params that do not go together."""
+        from sparknlp_tx.lora import check_peft
+
         if self._column("validationIndicatorCol") and self.getValidationFraction():
             raise InputError("validationIndicatorCol or validationFraction", "both", "Clear one of them.")
         if not validated:
@@ -58,8 +66,35 @@ class FitChecks:
                     raise InputError(f"labels, for {name}", "problemType 'regression'", f"Leave {name} out.")
             if self.getPrecision() == "int8":
                 raise InputError("labels, for precision 'int8'", "problemType 'regression'", "Take bfloat16 or auto.")
+        if self.getBatchSize() % self.getNumTrainWorkers():
+            found = f"batchSize {self.getBatchSize()} with numTrainWorkers {self.getNumTrainWorkers()}"
+            raise InputError("a batchSize that the processes can share evenly", found, "Change one of them.")
+        if self.getLoraRank():
+            check_peft()
+            if self.getTrainLayers() != "all":
+                raise InputError("loraRank or trainLayers", "both", "Clear one of them.")
         if self.getThresholdTuning() != "none" and (self.isSet("thresholds") or self.isSet("threshold")):
             raise InputError("thresholdTuning or thresholds", "both", "Clear one of them.")
+
+    def joined(self, train: DataFrame, validation: DataFrame) -> tuple["TransformerClassifier", DataFrame]:
+        """An estimator and a DataFrame to fit it on: the rows of both, the second one's marked for validation; starts no job.
+
+        Raises:
+            InputError: a column is missing, the labels' types differ, or validation rows are marked in another way already.
+        """
+        for name in ("validationIndicatorCol", "validationFraction"):
+            if self.isDefined(name) and self.getOrDefault(name):
+                raise InputError(f"a DataFrame of validation rows or {name}", "both", "Take one of them out.")
+        for df in (train, validation):
+            self.check_columns(df)
+        label = self.getLabelCol()
+        types = [df.schema[label].dataType.simpleString() for df in (train, validation)]
+        if types[0] != types[1]:
+            found = " and ".join(types)
+            raise InputError(f"one type of {label!r} in the training and the validation table", found, "Cast one of them.")
+        names = [self._column(name) for name in ("textCol", "textPairCol", "labelCol", "weightCol")]
+        rows = joined_validation(train, validation, [name for name in names if name])
+        return self.copy({self.validationIndicatorCol: VALIDATION}), rows
 
     def check_outputs(self, dataset: DataFrame) -> None:
         """Check that the columns the model will add are not there yet; starts no job.
@@ -124,4 +159,6 @@ class FitChecks:
             train_layers=self.getTrainLayers(),
             max_train_seconds=self.getMaxTrainSeconds(),
             resumable=bool(self.getCheckpointDir()),
+            lora_rank=self.getLoraRank(),
+            workers=self.getNumTrainWorkers(),
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,14 +25,18 @@ from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
 from sparknlp_tx.resume import fit_folder
-from sparknlp_tx.staging import carve_validation, fingerprint, stage
+from sparknlp_tx.staging import stage
 from sparknlp_tx.summary import TrainingSummary
+from sparknlp_tx.tokenization import longest_sequence
+from sparknlp_tx.training_columns import carve_validation, fingerprint
 from sparknlp_tx.udf import add_scores
+from sparknlp_tx.workers import fine_tune_on_workers
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sparknlp_tx.scoring import Scoring
+    from sparknlp_tx.training import TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +55,34 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
         super().__init__()
         self.setParams(**params)
 
+    def fit(self, dataset: DataFrame, params: Any = None, *, validation: DataFrame | None = None) -> Any:
+        """Fit a model, or one for each of several param maps, as every estimator of Spark ML.
+
+        Args:
+            dataset: the training rows; or all rows, with `validationIndicatorCol` or `validationFraction`.
+            params: a param map, or a list of them.
+            validation: the validation rows, where they are a DataFrame of their own.
+
+        Raises:
+            InputError: the input cannot be trained on; says what to do.
+        """
+        if validation is None:
+            return super().fit(dataset, params)
+        if isinstance(params, list | tuple):
+            return [self.fit(dataset, each, validation=validation) for each in params]
+        estimator, rows = self.copy(params or {}).joined(dataset, validation)
+        return estimator.fit(rows)
+
     def _fit(self, dataset: DataFrame) -> "TransformerClassificationModel":
         """Check, learn the labels, stage the rows, train.
 
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
+        from sparknlp_tx.preprocessing import save_tokenizer
         from sparknlp_tx.pretrained import checkpoint_labels
-        from sparknlp_tx.training import fine_tune
 
+        spark = dataset.sparkSession
         columns = self.check(dataset)
         if self.getValidationFraction():
             dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
@@ -66,10 +90,14 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
         self._check_labels(columns.problem_type, labels)
         settings = self._settings(columns.problem_type, labels)
         identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
-        output = temporary_directory("model")
-        with fit_folder(self.getCheckpointDir(), identity) as work:
-            train, validation = stage(dataset, columns, labels, work)
-            result = fine_tune(train, validation, settings, output, work, _active_run_logger())
+        output = temporary_directory("model") / "model"
+        with fit_folder(self.getCheckpointDir(), self.getStagingDir(), identity) as work:
+            shutil.rmtree(work / "model", ignore_errors=True)  # of a fit that was killed
+            save_tokenizer(self.getCheckpoint(), self.getMaxLength(), work / "model")
+            tokenizer = distribute(spark, str(work / "model"), file_hashes(work / "model"))
+            train, validation = stage(dataset, columns, labels, tokenizer, work)
+            result = self._fine_tune(spark, train, validation, settings, work)
+            shutil.move(work / "model", output)
             prepare_for_cpus(output, train, validation, self.getPrecision())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
@@ -77,6 +105,15 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
             model._set(thresholds=result.thresholds)
         model._adopt(output, file_hashes(output), dataclasses.asdict(result))
         return model
+
+    def _fine_tune(self, spark: SparkSession, train: Any, validation: Any, settings: Any, work: Path) -> "TrainingResult":
+        """Train on the staged rows, in this process or in several, to the folder `model` in `work`."""
+        from sparknlp_tx.training import fine_tune
+
+        if settings.workers == 1:
+            return fine_tune(train, validation, settings, work / "model", work, _active_run_logger())
+        shared = is_local(spark) or bool(self.getCheckpointDir() or self.getStagingDir())
+        return fine_tune_on_workers(spark, settings, work, shared, _active_run_logger())
 
 
 class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScoring, SavedStage):
@@ -205,6 +242,10 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
             raise InputError("precision 'int8' on CPUs", f"device {self.getDevice()!r}", "GPUs take bfloat16 or float16.")
         if self.getPrecision() == "int8" and not openvino_runtime.is_exported(self.directory, "int8"):
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
+        limit = longest_sequence(self.directory)
+        if self.isSet("maxLength") and self.getMaxLength() > limit:
+            told = "maxLength %d is more than the %d tokens that the model was trained on: texts are cut at %d"
+            log.warning(told, self.getMaxLength(), limit, limit)
         values = {param.name: value for param, value in self.extractParamMap().items()}
         return Scoring.from_params(values, read_config(self.directory), location)
 

@@ -144,6 +144,10 @@ class InferenceEngine:
                 logits = self._window_logits(window, margin or self._decision.margin)
             yield logits
 
+    def token_logits(self, tokens: Tokens) -> np.ndarray:
+        """Logits of texts that are tokens already: float32 [n, num_labels]; at most a window of them at a time."""
+        return self._window_logits(Window(np.arange(len(tokens.input_ids)), tokens, 0.0), self._decision.margin)
+
     def _tokenised(self, texts: list[Text | None]) -> "Window":
         """A window's texts, equal ones once, as tokens."""
         begin = time.perf_counter()

@@ -14,8 +14,8 @@ from sparknlp_tx.columns import strings
 from sparknlp_tx.distribution import is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.scoring import Scoring, texts_of
-from sparknlp_tx.staging import text_column
 from sparknlp_tx.tokenization import Text, TextEncoder
+from sparknlp_tx.training_columns import text_column
 from sparknlp_tx.worker import try_engine
 
 if TYPE_CHECKING:

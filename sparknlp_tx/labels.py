@@ -28,6 +28,7 @@ class LabelCounts:
         counts: training rows of each label, validation rows left out.
         train: training rows.
         mean: of the training rows' targets, for regression.
+        characters: of all texts together.
     """
 
     labels: list[str]
@@ -36,6 +37,7 @@ class LabelCounts:
     counts: list[int]
     train: int
     mean: float = 0.0
+    characters: int = 0
 
     def continuing(self, known: list[str]) -> "LabelCounts":
         """The same rows with the labels of a checkpoint first, where it knows some of these; new ones follow."""
@@ -105,7 +107,13 @@ def _name(value: Column, kind: DataType) -> Column:
 
 
 def learn_labels(
-    df: DataFrame, column: str, problem_type: str, invalid: Column, held_out: Column, bad_weight: Column
+    df: DataFrame,
+    column: str,
+    problem_type: str,
+    invalid: Column,
+    held_out: Column,
+    bad_weight: Column,
+    characters: Column,
 ) -> LabelCounts:
     """The labels of a table, in one aggregation: names sorted as text, numbers by value, false before true.
 
@@ -113,24 +121,26 @@ def learn_labels(
         column: the label column.
         problem_type: what `problem_type_of` gave.
         invalid: whether a row has no text; held_out: whether it is a validation row; bad_weight: whether its weight is none.
+        characters: of its texts.
 
     Raises:
         InputError: an empty table, null labels, labels that cannot be told apart, bad weights; says what to do.
     """
-    flags = {"invalid": invalid, "held_out": held_out, "bad_weight": bad_weight}
+    flags = {"invalid": invalid, "held_out": held_out, "bad_weight": bad_weight, "characters": characters}
     df = df.select(F.col(f"`{column}`").alias(column), *(flag.alias(f"__{name}") for name, flag in flags.items()))
     find = {SINGLE: _of_one, MULTI: _of_several, REGRESSION: _of_numbers}[problem_type]
     return find(df, column, f"labelCol {column!r}")
 
 
 def _totals() -> list[Column]:
-    """Of a group of rows: all, those without a text, those to train on, those whose weight is none."""
+    """Of a group of rows: all, those without a text, those to train on, those whose weight is none; characters."""
     usable = ~F.col("__invalid")
     return [
         F.count(F.lit(1)).alias("rows"),
         F.sum(F.col("__invalid").cast("long")).alias("invalid"),
         F.sum((usable & ~F.col("__held_out")).cast("long")).alias("train"),
         F.sum((usable & F.col("__bad_weight")).cast("long")).alias("bad_weights"),
+        F.sum(F.when(usable, F.col("__characters")).otherwise(0).cast("long")).alias("characters"),
     ]
 
 
@@ -155,7 +165,8 @@ def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
     _check_rare([row["name"] for row in trained if row["train"] < 2], where)
     rows, invalid = sum(row["rows"] for row in found), sum(row["invalid"] for row in found)
     counts = [row["train"] for row in trained]
-    return LabelCounts([row["name"] for row in trained], rows - invalid, invalid, counts, sum(counts))
+    characters = sum(row["characters"] for row in found)
+    return LabelCounts([row["name"] for row in trained], rows - invalid, invalid, counts, sum(counts), characters=characters)
 
 
 def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
@@ -176,7 +187,7 @@ def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
         .when(wrong, F.array(row, entry("wrong", label.cast("string"))))
         .otherwise(F.concat(F.array(row), names))
     )
-    exploded = df.select(F.explode(entries).alias("entry"), "__invalid", "__held_out", "__bad_weight")
+    exploded = df.select(F.explode(entries).alias("entry"), "__invalid", "__held_out", "__bad_weight", "__characters")
     grouped = exploded.groupBy("entry.kind", "entry.value").agg(*_totals()).limit(2 * MAX_LABELS + 2).collect()
     found = {kind: [row for row in grouped if row["kind"] == kind] for kind in ("row", "null", "wrong", "label")}
     _check_rows(found["row"], where)
@@ -201,8 +212,10 @@ def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
         raise InputError(
             f"at least one label in {where}", "none in any row with a text", "Check the column and the table's filters."
         )
-    totals = {name: sum(row[name] for row in found["row"]) for name in ("rows", "invalid", "train")}
-    return LabelCounts(every, totals["rows"] - totals["invalid"], totals["invalid"], counts, totals["train"])
+    totals = {name: sum(row[name] for row in found["row"]) for name in ("rows", "invalid", "train", "characters")}
+    return LabelCounts(
+        every, totals["rows"] - totals["invalid"], totals["invalid"], counts, totals["train"], 0.0, totals["characters"]
+    )
 
 
 def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
@@ -216,7 +229,8 @@ def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
             f"a finite number in every row of {where}", f"{row['bad']} rows with null, NaN or infinity", "Filter them out."
         )
     _check_rows([row] if row["rows"] else [], where)
-    return LabelCounts([], row["rows"] - row["invalid"], row["invalid"], [], row["train"], row["mean"] or 0.0)
+    rows, invalid = row["rows"], row["invalid"]
+    return LabelCounts([], rows - invalid, invalid, [], row["train"], row["mean"] or 0.0, row["characters"])
 
 
 def _check_rows(found: list, where: str) -> None:

@@ -17,50 +17,15 @@ from pyspark.ml.param.shared import (
 )
 from pyspark.sql.types import StructType
 
+from sparknlp_tx.converters import AUTO, checked, fraction, one_of, positive_float, positive_int, to_map, tokens
 from sparknlp_tx.decisions import PROBLEM_TYPES, Decision, decision_for
 from sparknlp_tx.errors import InputError, nearest
 
-AUTO = "auto"
 MAX_HEAD_LEARNING_RATE = 5e-3
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 SCORING_PARAMS = (  # that change what scoring does
     *("textCol", "textPairCol", *OUTPUT_PARAMS, "threshold", "thresholds"),
     *("maxLength", "precision", "tokensPerBatch", "device", "handleInvalid"),
-)
-
-
-def _checked(convert: Callable[[Any], Any], holds: Callable[[Any], bool], expected: str) -> Callable[[Any], Any]:
-    """A type converter that also checks the value; pyspark puts the Param's name before a TypeError's message."""
-
-    def converter(value: Any) -> Any:
-        try:
-            value = convert(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"Expected {expected}; found {value!r} ({type(value).__name__}).") from None
-        if not holds(value):
-            raise TypeError(f"Expected {expected}; found {value!r}.")
-        return value
-
-    return converter
-
-
-def _one_of(*names: str) -> Callable[[Any], Any]:
-    return _checked(TypeConverters.toString, lambda value: value in names, "one of " + ", ".join(names))
-
-
-def _to_map(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise TypeError
-    return value
-
-
-_positive_int = _checked(TypeConverters.toInt, lambda value: value > 0, "an integer above 0")
-_positive_float = _checked(TypeConverters.toFloat, lambda value: value > 0, "a number above 0")
-_fraction = _checked(TypeConverters.toFloat, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-_tokens = _checked(
-    lambda value: value if value == AUTO else TypeConverters.toInt(value),
-    lambda value: value == AUTO or value > 0,
-    "'auto' or an integer above 0",
 )
 
 
@@ -88,28 +53,28 @@ class TransformerClassifierParams(
         "problemType",
         "kind of task, as Hugging Face names it: auto (what the label column holds), single_label_classification, "
         "multi_label_classification or regression",
-        _one_of(AUTO, *PROBLEM_TYPES),
+        one_of(AUTO, *PROBLEM_TYPES),
     )
     threshold = _param(
         "threshold",
         "two labels: label 1 is predicted where its probability is greater than this, from 0 to 1; "
         "several labels a row: each that is",
-        _fraction,
+        fraction,
     )
-    maxLength = _param("maxLength", "longest sequence in tokens; what is longer is cut", _positive_int)
-    batchSize = _param("batchSize", "rows in a training batch", _positive_int)
-    learningRate = _param("learningRate", "peak learning rate of the encoder", _positive_float)
+    maxLength = _param("maxLength", "longest sequence in tokens; what is longer is cut", positive_int)
+    batchSize = _param("batchSize", "rows in a training batch", positive_int)
+    learningRate = _param("learningRate", "peak learning rate of the encoder", positive_float)
     headLearningRate = _param(
         "headLearningRate",
         "peak learning rate of all above the encoder's layers (pooler, classifier); "
         "default: 100 times learningRate, at most 5e-3",
-        _positive_float,
+        positive_float,
     )
-    numTrainEpochs = _param("numTrainEpochs", "passes over the training rows", _positive_float)
+    numTrainEpochs = _param("numTrainEpochs", "passes over the training rows", positive_float)
     trainLayers = _param(
         "trainLayers",
         "what is trained: all, head, or last:N for the head and the last N layers of the encoder",
-        _checked(
+        checked(
             TypeConverters.toString,
             lambda value: re.fullmatch(r"all|head|last:[1-9]\d*", value) is not None,
             "all, head or last:N",
@@ -118,7 +83,7 @@ class TransformerClassifierParams(
     validationFraction = _param(
         "validationFraction",
         "part of the rows to take for validation, from 0 to below 1, where no column marks any; equal texts stay together",
-        _checked(TypeConverters.toFloat, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
+        checked(TypeConverters.toFloat, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
     )
     metricForBestModel = _param(
         "metricForBestModel",
@@ -128,22 +93,22 @@ class TransformerClassifierParams(
     earlyStoppingPatience = _param(
         "earlyStoppingPatience",
         "evaluations without a better one after which training ends; 0 for none",
-        _checked(TypeConverters.toInt, lambda value: value >= 0, "an integer of 0 or more"),
+        checked(TypeConverters.toInt, lambda value: value >= 0, "an integer of 0 or more"),
     )
     classWeights = _param(
         "classWeights",
         "none, or balanced: rows of rare labels count more, so that all labels weigh the same",
-        _one_of("none", "balanced"),
+        one_of("none", "balanced"),
     )
     thresholdTuning = _param(
         "thresholdTuning",
         "none, or f1: choose for each label the threshold with the best F1 on the validation rows",
-        _one_of("none", "f1"),
+        one_of("none", "f1"),
     )
     maxTrainSeconds = _param(
         "maxTrainSeconds",
         "seconds after which training stops and keeps the best so far; 0 for no limit",
-        _checked(TypeConverters.toFloat, lambda value: value >= 0, "a number of 0 or more"),
+        checked(TypeConverters.toFloat, lambda value: value >= 0, "a number of 0 or more"),
     )
     checkpointDir = _param(
         "checkpointDir",
@@ -151,21 +116,37 @@ class TransformerClassifierParams(
         "goes on from there; empty for none",
         TypeConverters.toString,
     )
+    stagingDir = _param(
+        "stagingDir",
+        "folder on the driver's disk for the staged tokens while a fit lasts; with numTrainWorkers on a cluster one that all nodes "
+        "share; empty for a temporary one",
+        TypeConverters.toString,
+    )
+    numTrainWorkers = _param(
+        "numTrainWorkers",
+        "processes that train together, each on its part of a batch: on a local session this machine's, else Spark tasks",
+        positive_int,
+    )
+    loraRank = _param(
+        "loraRank",
+        "rank of low-rank adapters to train beside the head, instead of the encoder itself; merged in the end; 0 for none",
+        checked(TypeConverters.toInt, lambda value: value >= 0, "an integer of 0 or more"),
+    )
     trainingArgs = _param(
         "trainingArgs",
         "any other field of transformers.TrainingArguments, as a map of JSON values",
-        _checked(_to_map, lambda value: True, "a map of names to JSON values"),
+        checked(to_map, lambda value: True, "a map of names to JSON values"),
     )
     precision = _param(
         "precision",
         "arithmetic of scoring: auto, float32, bfloat16, float16 or int8",
-        _one_of(AUTO, "float32", "bfloat16", "float16", "int8"),
+        one_of(AUTO, "float32", "bfloat16", "float16", "int8"),
     )
-    tokensPerBatch = _param("tokensPerBatch", "tokens, padding included, in a scoring batch: auto or a number", _tokens)
+    tokensPerBatch = _param("tokensPerBatch", "tokens, padding included, in a scoring batch: auto or a number", tokens)
     device = _param(
         "device",
         "where executors score: auto, cpu, cuda or cuda:N",
-        _checked(
+        checked(
             TypeConverters.toString,
             lambda value: re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is not None,
             "auto, cpu, cuda or cuda:N",
@@ -174,7 +155,7 @@ class TransformerClassifierParams(
     handleInvalid = _param(
         "handleInvalid",
         "null and empty texts: keep (scores are null), skip (rows are left out) or error",
-        _one_of("keep", "skip", "error"),
+        one_of("keep", "skip", "error"),
     )
 
     def __init__(self, *args: Any) -> None:
@@ -202,6 +183,9 @@ class TransformerClassifierParams(
             thresholdTuning="none",
             maxTrainSeconds=0.0,
             checkpointDir="",
+            stagingDir="",
+            numTrainWorkers=1,
+            loraRank=0,
             trainingArgs={},
             precision=AUTO,
             tokensPerBatch=AUTO,

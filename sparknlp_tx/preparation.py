@@ -134,7 +134,7 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
     import numpy as np
 
     from sparknlp_tx.artifact import temporary_directory
-    from sparknlp_tx.training import save_tokenizer
+    from sparknlp_tx.preprocessing import save_tokenizer
 
     encoder: TextEncoder = save_tokenizer(checkpoint, None, temporary_directory("tokenizer"))
     rows = df.select([F.substring(name, 1, 100_000).alias(name) for name in df.columns if name != "label"]).limit(LENGTH_SAMPLE)

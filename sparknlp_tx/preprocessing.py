@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer beside the model, and texts to what the Trainer takes: rows of tokens, padded batches of tensors.
+"""A checkpoint's tokenizer beside the model, and rows of tokens to what the Trainer takes: padded batches of tensors.
 
 Knows neither Spark nor MLflow.
 """
@@ -16,7 +16,6 @@ from sparknlp_tx.metrics import indicators
 from sparknlp_tx.tokenization import TextEncoder, Tokens
 
 if TYPE_CHECKING:
-    import datasets
     import torch
 
     from sparknlp_tx.training import TrainingSettings
@@ -54,26 +53,9 @@ def save_tokenizer(checkpoint: str, max_length: int | None, output_dir: str | Pa
     return TextEncoder(output_dir)
 
 
-def tokenize(rows: "datasets.Dataset", encoder: TextEncoder, file: Path) -> "datasets.Dataset":
-    """Rows of texts to rows of `input_ids`, perhaps `token_type_ids`, `length`, `labels`, perhaps `weight`; kept on disk."""
-    paired = "text_pair" in rows.column_names
-
-    def encode(batch: dict[str, list]) -> dict[str, Any]:
-        texts = list(zip(batch["text"], batch["text_pair"], strict=True)) if paired else batch["text"]
-        tokens = encoder.encode(texts)
-        encoded = {"input_ids": tokens.input_ids, "length": tokens.lengths(), "labels": batch["label"]}
-        if "token_type_ids" in encoder.input_names:
-            encoded["token_type_ids"] = tokens.token_type_ids
-        return encoded
-
-    import datasets
-
-    drop = [name for name in ("text", "text_pair", "label") if name in rows.column_names]
-    datasets.disable_progress_bars()
-    try:
-        return rows.map(encode, batched=True, remove_columns=drop, cache_file_name=str(file), new_fingerprint=file.stem)
-    finally:
-        datasets.enable_progress_bars()
+def tokens_of(rows: dict[str, list]) -> Tokens:
+    """The tokens of a part of a data set."""
+    return Tokens(rows["input_ids"], rows.get("token_type_ids", []))
 
 
 def collate(rows: list[dict[str, Any]], encoder: TextEncoder, settings: "TrainingSettings") -> dict[str, "torch.Tensor"]:
@@ -82,11 +64,16 @@ def collate(rows: list[dict[str, Any]], encoder: TextEncoder, settings: "Trainin
 
     tokens = Tokens([row["input_ids"] for row in rows], [row.get("token_type_ids", []) for row in rows])
     batch = {name: torch.from_numpy(array) for name, array in encoder.pad(tokens, range(len(rows))).items()}
-    labels = [row["labels"] for row in rows]
-    if settings.problem_type == MULTI:
-        batch["labels"] = torch.from_numpy(indicators(labels, len(settings.labels)).astype(np.float32))
-    else:
-        batch["labels"] = torch.tensor(labels, dtype=torch.float32 if settings.problem_type == REGRESSION else torch.int64)
+    batch["labels"] = target_tensor([row["labels"] for row in rows], settings)
     if "weight" in rows[0]:
         batch["weight"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
     return batch
+
+
+def target_tensor(labels: list, settings: "TrainingSettings") -> "torch.Tensor":
+    """Labels as the loss of the kind of task wants them: int64 [n], indicators float32 [n, num_labels], or float32 [n]."""
+    import torch
+
+    if settings.problem_type == MULTI:
+        return torch.from_numpy(indicators(labels, len(settings.labels)).astype(np.float32))
+    return torch.tensor(labels, dtype=torch.float32 if settings.problem_type == REGRESSION else torch.int64)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}
+OTHER_HEADS = ("ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -36,16 +37,23 @@ def check_checkpoint(checkpoint: str) -> None:
             )
         if not TOKENIZER_FILES & set(found):
             raise InputError(f"a tokenizer in {checkpoint}", ", ".join(found[:10]), "Save it there: tokenizer.save_pretrained.")
-        return
     try:
-        AutoConfig.from_pretrained(checkpoint)
+        config = AutoConfig.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        told = "cannot be read" if os.path.isdir(checkpoint) else "is no directory and which the hub does not give"
         raise InputError(
             "a directory or the name of a model on the Hugging Face hub",
-            f"checkpoint {checkpoint!r}, which is no directory and which the hub does not give ({reason})",
+            f"checkpoint {checkpoint!r}, which {told} ({reason})",
             "Check its spelling and the network, or download the model and give its folder.",
         ) from error
+    other = [name for name in config.architectures or [] if any(head in name for head in OTHER_HEADS)]
+    if other:
+        raise InputError(
+            "a checkpoint without a head, or with one for sequence classification",
+            f"{other[0]} in {checkpoint}",
+            "Give the model that it was fine-tuned from.",
+        )
 
 
 def checkpoint_labels(checkpoint: str, problem_type: str) -> list[str]:
@@ -120,3 +128,11 @@ def _weights(checkpoint: str, name: str) -> Any:
     with quiet_transformers():
         model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype="float32")
     return dict(model.named_parameters())[name].data
+
+
+def head_parameters(model: Any) -> set[str]:
+    """Names of the parameters above the encoder's layers: the classification head, and the pooler where there is one."""
+    body = model.base_model_prefix + "."
+    return {
+        name for name, _ in model.named_parameters() if not name.startswith(body) or name[len(body) :].startswith("pooler.")
+    }

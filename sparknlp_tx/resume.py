@@ -3,6 +3,7 @@
 CHECKPOINT_DIR/sparknlp_tx-fit/
   fit.json                       settings and data of the fit; another fit is refused
   train.arrow, validation.arrow  the staged rows; whole where `staged` lies beside them
+  model/                         the tokenizer, and at the end the model
   trainer/checkpoint-N/          the Trainer's checkpoints; whole where `complete` lies in them
 """
 
@@ -23,18 +24,22 @@ COMPLETE = "complete"
 
 
 @contextmanager
-def fit_folder(checkpoint_dir: str, identity: dict[str, Any]) -> Iterator[Path]:
+def fit_folder(checkpoint_dir: str, staging_dir: str, identity: dict[str, Any]) -> Iterator[Path]:
     """The folder to work in; removed at the end, but kept where `checkpoint_dir` is given and the fit fails.
 
     Args:
         checkpoint_dir: a folder on the driver's disk; empty for a temporary one.
+        staging_dir: where the temporary one is made; empty for the system's place for such.
         identity: what makes the fit the same as one that was begun there: settings and data, by name.
 
     Raises:
         InputError: another fit was begun there; says what differs.
     """
     if not checkpoint_dir:
-        with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-") as work:
+        place = local_path(staging_dir) if staging_dir else None
+        if place:
+            place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="sparknlp_tx-staging-", dir=place) as work:
             yield Path(work)
         return
     folder = local_path(checkpoint_dir) / FOLDER

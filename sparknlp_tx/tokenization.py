@@ -31,6 +31,12 @@ class Tokens(NamedTuple):
         return np.fromiter(map(len, self.input_ids), np.int64, len(self.input_ids))
 
 
+def longest_sequence(path: str | Path) -> int:
+    """The most tokens that the tokenizer of a Hugging Face directory leaves; 1,000,000 where it knows no maximum."""
+    config = json.loads(Path(path, "tokenizer_config.json").read_text())
+    return int(min(config.get("model_max_length") or _UNLIMITED, _UNLIMITED))
+
+
 class TextEncoder:
     """Turns texts into token ids and pads them, as the model's Hugging Face tokenizer does.
 
@@ -52,8 +58,7 @@ class TextEncoder:
             "token_type_ids": config.get("pad_token_type_id", 0),
             "attention_mask": 0,
         }
-        own_limit = config.get("model_max_length") or _UNLIMITED
-        self.max_length = int(min(max_length or _UNLIMITED, own_limit))
+        self.max_length = int(min(max_length or _UNLIMITED, longest_sequence(path)))
         special = self._tokenizer.num_special_tokens_to_add(True)
         if self.max_length < special:  # the tokenizer would cut nothing at all
             raise InputError(f"a maxLength of at least {special} tokens", str(self.max_length), "That many are special ones.")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import MULTI, SINGLE, decision_for
 from sparknlp_tx.metrics import BEST, metrics_of, tune_thresholds
-from sparknlp_tx.preprocessing import collate, save_tokenizer, tokenize
+from sparknlp_tx.preprocessing import collate
 from sparknlp_tx.pretrained import load_classifier
 from sparknlp_tx.resume import last_checkpoint
+from sparknlp_tx.tokenization import TextEncoder
 
 if TYPE_CHECKING:
     import datasets
@@ -42,6 +44,8 @@ class TrainingSettings:
         train_layers: `all`, `head`, or `last:N` for the head and the last N layers of the encoder.
         max_train_seconds: when to stop with the best so far; 0 for never.
         resumable: whether checkpoints are kept that a killed fit goes on from.
+        lora_rank: of the low-rank adapters that are trained beside the head; 0 for all that `train_layers` says.
+        workers: processes that train together, each on its part of a batch.
     """
 
     checkpoint: str
@@ -62,6 +66,8 @@ class TrainingSettings:
     train_layers: str = "all"
     max_train_seconds: float = 0.0
     resumable: bool = False
+    lora_rank: int = 0
+    workers: int = 1
 
     @property
     def best_metric(self) -> str:
@@ -94,35 +100,42 @@ def fine_tune(
 ) -> TrainingResult:
     """Fine-tune a sequence classifier and write it as a Hugging Face directory.
 
+    Where processes train together (`torch.distributed`), each calls this with the same arguments; the first one writes.
+
     Args:
-        train: rows with `text`, `label` (an index into the labels, a list of them, or a number), perhaps `text_pair` and `weight`.
+        train: staged rows: `input_ids`, perhaps `token_type_ids`, `length`, `labels` (an index into the labels, a list of them, or
+            a number), perhaps `weight`.
         validation: rows of the same columns; the epoch that is best on them is kept. None keeps the last epoch.
         settings: checkpoint, labels, lengths and rates.
-        output_dir: where config.json, model.safetensors, tokenizer.json and tokenizer_config.json are written.
-        work_dir: a folder for tokens and the Trainer's checkpoints, which a fit that was begun there goes on from; the caller
-            removes it.
+        output_dir: where `save_tokenizer` has written, and config.json and model.safetensors go.
+        work_dir: a folder for the Trainer's checkpoints, which a fit that was begun there goes on from; the caller removes it.
         on_log: called with metrics and the global step each time the Trainer logs.
+
+    Raises:
+        InputError: the loss is no number, the disk is too small, or the checkpoint has fewer layers than are to be trained.
     """
     import transformers
 
+    from sparknlp_tx.callbacks import History, watchers
     from sparknlp_tx.dropout import fast_dropout
-    from sparknlp_tx.trainer import ClassifierTrainer, History, trainer_arguments, watchers
+    from sparknlp_tx.lora import add_lora
+    from sparknlp_tx.trainer import ClassifierTrainer
+    from sparknlp_tx.training_arguments import trainer_arguments
 
     transformers.set_seed(settings.seed)
-    decision = decision_for(settings.problem_type, settings.labels)
-    encoder = save_tokenizer(settings.checkpoint, settings.max_length, output_dir)
-    train = tokenize(train, encoder, Path(work_dir, "train.tokens"))
-    if validation is not None:
-        validation = tokenize(validation, encoder, Path(work_dir, "validation.tokens"))
-        validation = validation.select(np.argsort(validation["length"]))  # little padding in each batch
+    decision, encoder = decision_for(settings.problem_type, settings.labels), TextEncoder(output_dir)
     args = trainer_arguments(settings, Path(work_dir, "trainer"), validation is not None)
     history = History(on_log, len(train), settings.best_metric)
+    model = load_classifier(settings, encoder, args.device.type)
+    lora = add_lora(model, settings.lora_rank) if settings.lora_rank else None
+    _check_disk(model, args, Path(work_dir))
     trainer = ClassifierTrainer(
         settings=settings,
-        model=load_classifier(settings, encoder, args.device.type),
+        encoder=encoder,
+        model=model,
         args=args,
-        train_dataset=train,
-        eval_dataset=validation,
+        train_dataset=_tokens(train),
+        eval_dataset=validation and _tokens(validation),
         data_collator=lambda rows: collate(rows, encoder, settings),
         compute_metrics=lambda p: metrics_of(decision, p.predictions, p.label_ids),
         callbacks=[history, *watchers(settings, validation is not None)],
@@ -130,13 +143,28 @@ def fine_tune(
     trainer.remove_callback(transformers.PrinterCallback)
     begin = time.monotonic()
     with quiet_transformers(), fast_dropout(args.device.type):
-        trainer.train(resume_from_checkpoint=last_checkpoint(Path(args.output_dir)))
-        seconds = time.monotonic() - begin
-        trainer.model.float().save_pretrained(output_dir)
-        result = _result(trainer, history, len(train), seconds)
+        with args.main_process_first():  # it removes what is not whole
+            checkpoint = last_checkpoint(Path(args.output_dir))
+        trainer.train(resume_from_checkpoint=checkpoint)
+        result = _result(trainer, history, len(train), time.monotonic() - begin)
         if validation is not None and (settings.tune_thresholds or settings.problem_type == MULTI):
-            result.thresholds = _thresholds(trainer.predict(validation), settings)
+            result.thresholds = _thresholds(trainer.predict(trainer.eval_dataset), settings)
+        if trainer.is_world_process_zero():
+            (lora.merge_and_unload() if lora else trainer.model).float().save_pretrained(output_dir)
     return result
+
+
+def _tokens(rows: "datasets.Dataset") -> "datasets.Dataset":
+    """The staged columns that a batch is made of."""
+    return rows.remove_columns([name for name in ("text", "text_pair") if name in rows.column_names])
+
+
+def _check_disk(model: Any, args: Any, folder: Path) -> None:
+    """Raise InputError where a folder's disk does not take the Trainer's checkpoints: weights, and the optimizer's two moments."""
+    weights, trained = (4 * sum(p.numel() for p in model.parameters() if p.requires_grad or every) for every in (True, False))
+    kept = 0 if args.save_strategy == "no" and args.save_only_model else args.save_total_limit + 1  # one is being written
+    needed = kept * (weights + (0 if args.save_only_model else 2 * trained))
+    check_space(folder, needed, "the checkpoints of the training")
 
 
 def _thresholds(found: Any, settings: TrainingSettings) -> list[float] | None:

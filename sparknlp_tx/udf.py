@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.scoring import Scoring, score_arrow, score_pandas
-from sparknlp_tx.staging import invalid_text, text_column
+from sparknlp_tx.training_columns import invalid_text, text_column
 
 
 def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: ScoringObservation | None = None) -> DataFrame:

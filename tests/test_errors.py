@@ -14,7 +14,7 @@ def refused(settings, train_df, monkeypatch):
     def check(message, df=train_df, jobs_allowed=False, **params):
         monkeypatch.setattr("sparknlp_tx.training.fine_tune", forbidden)
         if not jobs_allowed:
-            monkeypatch.setattr("sparknlp_tx.staging.learn_labels", forbidden)
+            monkeypatch.setattr("sparknlp_tx.training_columns.learn_labels", forbidden)
         with pytest.raises(InputError, match=message):
             TransformerClassifier(**settings | params).fit(df)
 
@@ -164,6 +164,16 @@ def test_a_maximum_length_with_no_room_for_text(settings, train_df):
 def test_predict_takes_a_list(model):
     with pytest.raises(InputError, match="a list of texts; found one text"):
         model.predict("my card")
+
+
+def test_a_checkpoint_with_the_head_of_another_task(refused, checkpoint, tmp_path):
+    import json
+    import shutil
+
+    copy = shutil.copytree(checkpoint, tmp_path / "c")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"architectures": ["BertForQuestionAnswering"]}))
+    refused(r"one for sequence classification; found BertForQuestionAnswering in .*\. Give the model", checkpoint=str(copy))
 
 
 def test_a_checkpoint_without_a_tokenizer(refused, checkpoint, tmp_path):

@@ -170,3 +170,56 @@ def test_a_head_for_other_labels_is_replaced_aloud(model, train_df, settings, ca
     assert other.labels == ["card!", "rate!", "transfer!"]
     assert "its head is replaced by a new one" in caplog.text
     assert np.allclose(np.stack(other.predict(["my card"])["probability"]), 1 / 3, atol=0.2)
+
+
+def test_validation_rows_as_a_dataframe_of_their_own(train_df, test_df, settings):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 2.0})
+    model, hasty = estimator.fit(train_df, [{}, {estimator.numTrainEpochs: 1.0}], validation=test_df)
+    assert model.summary["train_rows"] == 300
+    assert hasty.summary.bestEpoch == 1.0
+    expected = evaluate(hasty, test_df)["accuracy"]
+    assert hasty.summary.metrics["accuracy"] == pytest.approx(expected, abs=0.02)  # bfloat16 against float32
+    with pytest.raises(ValueError, match=r"one type of 'label' in the training and the validation table; found string and int"):
+        estimator.fit(train_df, validation=test_df.withColumn("label", F.lit(1)))
+    with pytest.raises(ValueError, match=r"a DataFrame of validation rows or validationFraction; found both"):
+        estimator.fit(train_df, {estimator.validationFraction: 0.1}, validation=test_df)
+
+
+def test_a_batch_that_does_not_fit_the_memory_goes_through_in_parts(train_df, settings, monkeypatch, caplog):
+    """A model that cannot take more than two rows at a time learns what one learns that takes all eight."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    forward = BertForSequenceClassification.forward
+
+    def small(self, input_ids=None, **kwargs):
+        if self.training and len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, input_ids=input_ids, **kwargs)
+
+    exact = {"bf16": False, "lr_scheduler_type": "constant", "logging_steps": 1}
+    still = settings | {"numTrainEpochs": 0.2, "trainingArgs": exact, "checkpoint": without_dropout(settings["checkpoint"])}
+    weighted = train_df.withColumn("weight", F.length("text") / 10)
+    whole = TransformerClassifier(**still, weightCol="weight", classWeights="balanced").fit(weighted)
+    monkeypatch.setattr(BertForSequenceClassification, "forward", small)
+    with caplog.at_level(logging.WARNING):
+        parts = TransformerClassifier(**still, weightCol="weight", classWeights="balanced").fit(weighted)
+    assert "Out of GPU memory: batches of 8 rows go through in 4 parts from here on" in caplog.text
+    assert np.allclose(whole.summary.objectiveHistory, parts.summary.objectiveHistory, rtol=1e-4)
+    texts = ["my card is lost", "the euro rate today"]
+    found, expected = (np.stack(model.predict(texts)["probability"]) for model in (parts, whole))
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+def without_dropout(checkpoint):
+    """A copy of a checkpoint whose steps are not random."""
+    import json
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    copy = Path(shutil.copytree(checkpoint, Path(tempfile.mkdtemp()) / "checkpoint"))
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (copy / "config.json").write_text(json.dumps(config))
+    return str(copy)

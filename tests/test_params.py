@@ -24,6 +24,8 @@ SHOWN_ELSEWHERE = {
     "checkpoint": "test_errors.py",
     "thresholdTuning": "test_tasks.py",
     "checkpointDir": "test_resume.py",
+    "numTrainWorkers": "test_workers.py, test_cluster.py",
+    "stagingDir": "test_workers.py, test_cluster.py",
 }
 
 
@@ -84,6 +86,8 @@ def test_head_learning_rate_follows_the_learning_rate():
         ("classWeights", "heavy"),
         ("thresholdTuning", "recall"),
         ("maxTrainSeconds", -1),
+        ("numTrainWorkers", 0),
+        ("loraRank", -1),
     ],
 )
 def test_a_wrong_value_fails_when_it_is_set(param, value):
@@ -130,6 +134,25 @@ def test_more_layers_than_there_are(train_df, settings):
         TransformerClassifier(**settings, trainLayers="last:5").fit(train_df)
 
 
+def test_lora_rank(train_df, settings, monkeypatch):
+    estimator = TransformerClassifier(**settings | {"numTrainEpochs": 2.0}, validationFraction=0.2)
+    model = estimator.fit(train_df, {estimator.loraRank: 2})
+    before, after = weights(settings["checkpoint"]), weights(model.directory)
+    assert {name.removeprefix("bert.") for name in after} >= set(before)  # a plain model: the adapters are merged
+    changes = {name: after["bert." + name] - values for name, values in before.items()}
+    query = changes["encoder.layer.0.attention.self.query.weight"]
+    assert np.linalg.matrix_rank(query, tol=1e-5) == 2
+    assert not changes["embeddings.word_embeddings.weight"].any()
+    assert not changes["encoder.layer.0.attention.output.LayerNorm.weight"].any()
+    assert changes["pooler.dense.weight"].any()
+    assert model.summary.metrics["accuracy"] >= 0
+    with pytest.raises(ValueError, match="loraRank or trainLayers; found both"):
+        estimator.fit(train_df, {estimator.loraRank: 2, estimator.trainLayers: "head"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"peft, for loraRank; found none installed\. pip install"):
+        estimator.fit(train_df, {estimator.loraRank: 2})
+
+
 def test_validation_fraction(train_df, settings):
     estimator = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
     model, again = (estimator.fit(train_df, {estimator.validationFraction: 0.2}) for _ in range(2))
@@ -173,7 +196,7 @@ def test_class_weights_lift_a_rare_label(train_df, settings):
 
 def test_max_train_seconds(train_df, settings, caplog):
     estimator = TransformerClassifier(**settings, validationFraction=0.1)
-    with caplog.at_level(logging.WARNING, "sparknlp_tx.trainer"):
+    with caplog.at_level(logging.WARNING, "sparknlp_tx.callbacks"):
         model = estimator.fit(train_df, {estimator.maxTrainSeconds: 0.001})
     assert model.summary["history"][-1]["step"] == 1
     assert "maxTrainSeconds=0.001: training stops at step 1 of" in caplog.text
@@ -195,6 +218,14 @@ def test_max_length_in_training_is_kept_with_the_tokenizer(train_df, settings):
     tokenizer = AutoTokenizer.from_pretrained(model.directory)
     assert tokenizer.model_max_length == 6
     assert len(tokenizer(TEXTS[0] * 5, truncation=True)["input_ids"]) == 6
+
+
+def test_a_max_length_beyond_what_the_model_takes_is_said(model, test_df, caplog):
+    with caplog.at_level(logging.WARNING, "sparknlp_tx"):
+        model.copy({model.maxLength: 32}).transform(test_df)
+        assert not caplog.text
+        model.copy({model.maxLength: 33}).transform(test_df)
+    assert "maxLength 33 is more than the 32 tokens that the model was trained on: texts are cut at 32" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol"])

@@ -16,10 +16,10 @@ from sparknlp_tx.errors import InputError
 
 SCRIPT = """
 import json, os, signal, sys
-from sparknlp_tx import TransformerClassifier, local_session, staging, trainer
+from sparknlp_tx import TransformerClassifier, callbacks, local_session, staging, trainer
 
 point, table, settings, texts, result = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4]), sys.argv[5]
-trainer.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every step
+callbacks.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every step
 
 def kill_at(owner, name, call):
     real, calls = getattr(owner, name), []

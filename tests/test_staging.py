@@ -1,9 +1,23 @@
 """Staging: rows arrive on the driver's disk whole and in order, whatever the Arrow batches are."""
 
+from dataclasses import replace
+
 import pytest
 from pyspark.sql import functions as F
 
-from sparknlp_tx import staging
+from sparknlp_tx import packing, staging
+from sparknlp_tx.artifact import file_hashes
+from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.preprocessing import save_tokenizer
+from sparknlp_tx.tokenization import TextEncoder
+from sparknlp_tx.training_columns import TrainingColumns
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(checkpoint, 8, folder)
+    return ModelLocation(str(folder), None, file_hashes(folder))
 
 
 @pytest.fixture
@@ -18,24 +32,48 @@ def table(spark):
 
 
 @pytest.mark.parametrize("packed_bytes", [200, 10**9])
-def test_rows_come_whole_and_in_order(table, tmp_path, monkeypatch, packed_bytes):
-    monkeypatch.setattr(staging, "PACKED_BYTES", packed_bytes)
-    columns = staging.TrainingColumns("text", "label", weight="weight", validation="held")
+def test_rows_come_whole_and_in_order(table, tokenizer, tmp_path, monkeypatch, packed_bytes):
+    monkeypatch.setattr(packing, "PACKED_BYTES", packed_bytes)
+    columns = TrainingColumns("text", "label", weight="weight", validation="held")
     labels = columns.learn_labels(table)
     assert (labels.labels, labels.rows, labels.invalid) == (["a", "b"], 1000, 0)
     assert (labels.counts, labels.train) == ([600, 300], 900)
-    train, validation = staging.stage(table, columns, labels, tmp_path)
+    train, validation = staging.stage(table, columns, labels, tokenizer, tmp_path)
     kept = [i for i in range(1000) if i % 10]
     assert train["text"][:] == [f"text {i}" for i in kept]
-    assert train["label"][:] == [int(i % 3 == 0) for i in kept]
+    expected = TextEncoder(tokenizer.path).encode(train["text"][:])
+    assert train["input_ids"][:] == expected.input_ids
+    assert train["token_type_ids"][:] == expected.token_type_ids
+    assert train["length"][:] == expected.lengths().tolist()
+    assert train["labels"][:] == [int(i % 3 == 0) for i in kept]
     assert train["weight"][:] == [i / 2 for i in kept]
     assert validation["text"][:] == [f"text {i}" for i in range(0, 1000, 10)]
     assert {path.name for path in tmp_path.iterdir()} == {"train.arrow", "validation.arrow", "staged"}
 
 
-def test_the_rows_are_memory_mapped(table, tmp_path):
-    columns = staging.TrainingColumns("text", "label")
-    train, validation = staging.stage(table, columns, columns.learn_labels(table), tmp_path)
+def test_texts_of_a_sample_alone_are_kept(table, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "SAMPLED_ROWS", 50)
+    columns = TrainingColumns("text", "label", validation="held")
+    train, validation = staging.stage(table, columns, columns.learn_labels(table), tokenizer, tmp_path)
+    for rows, low, high in ((train, 30, 100), (validation, 20, 90)):
+        texts = staging.staged_texts(staging.with_texts(rows))
+        assert low < len(texts) < high
+        assert None not in texts
+
+
+def test_a_full_disk_is_told_before_any_work(table, tokenizer, tmp_path, monkeypatch):
+    columns = TrainingColumns("text", "label")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10_000}))
+    with pytest.raises(
+        ValueError, match=r"Expected 0\.1 GB free in .*, for the tokens .*; found 0\.0 GB\. Free some, or set stagingDir"
+    ):
+        staging.stage(table, columns, replace(columns.learn_labels(table), rows=10**6), tokenizer, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_rows_are_memory_mapped(table, tokenizer, tmp_path):
+    columns = TrainingColumns("text", "label")
+    train, validation = staging.stage(table, columns, columns.learn_labels(table), tokenizer, tmp_path)
     assert validation is None
     assert train.cache_files == [{"filename": str(tmp_path / "train.arrow")}]
 
@@ -43,7 +81,7 @@ def test_the_rows_are_memory_mapped(table, tmp_path):
 def test_labels_are_ordered_by_value(spark):
     def labels(values, kind):
         df = spark.createDataFrame([("x", value) for value in 2 * values], f"text string, label {kind}")
-        return staging.TrainingColumns("text", "label").learn_labels(df).labels
+        return TrainingColumns("text", "label").learn_labels(df).labels
 
     assert labels([10, 9, 100], "int") == ["9", "10", "100"]
     assert labels(["10", "9", "b", "B"], "string") == ["10", "9", "B", "b"]

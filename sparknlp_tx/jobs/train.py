@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import check_absent, local_path
@@ -17,8 +16,6 @@ from sparknlp_tx.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
-
-VALIDATION_COLUMN = "is_validation"
 
 
 def train_parser(description: str) -> argparse.ArgumentParser:
@@ -45,8 +42,7 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
     frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
     versions = {split: tables.latest_version(spark, table) for split, table in splits.items()}
-    estimator = _estimator(options)
-    rows = _training_rows(frames, estimator)
+    estimator, rows = _training_rows(frames, _estimator(options))
     estimator.check(rows)
     if options.experiment:
         mlflow.set_experiment(options.experiment)
@@ -81,8 +77,8 @@ def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
 
 
-def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> DataFrame:
-    """The training rows, and marked among them the validation rows where they have a table of their own.
+def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> tuple[TransformerClassifier, DataFrame]:
+    """What to fit and on what: the training rows, and marked among them the validation rows where they have a table of their own.
 
     Raises:
         InputError: a table is empty, or lacks a column, or the labels' types differ.
@@ -94,22 +90,8 @@ def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifie
         if frame.isEmpty():
             raise InputError(f"rows in the {split} table", "none", f"Check it, or leave --{split} out.")
     if "validation" not in frames:
-        return frames["train"]
-    if estimator.isDefined("validationIndicatorCol"):
-        raise InputError("--validation or --validation-indicator-col", "both", "Take one of them out.")
-    label = estimator.getLabelCol()
-    types = {split: frames[split].schema[label].dataType.simpleString() for split in ("train", "validation")}
-    if len(set(types.values())) > 1:
-        found = f"{types['train']} and {types['validation']}"
-        raise InputError(f"one type of {label!r} in the training and the validation table", found, "Cast one of them.")
-    params = ("textCol", "textPairCol", "labelCol", "weightCol")
-    names = [estimator.getOrDefault(param) for param in params if estimator.isDefined(param)]
-    marked = []
-    for split in ("train", "validation"):
-        there = [F.col(f"`{name}`") for name in names if name in frames[split].columns]  # validation rows need no weight
-        marked.append(frames[split].select(*there, F.lit(split == "validation").alias(VALIDATION_COLUMN)))
-    estimator.setValidationIndicatorCol(VALIDATION_COLUMN)
-    return marked[0].unionByName(marked[1], allowMissingColumns=True)
+        return estimator, frames["train"]
+    return estimator.joined(frames["train"], frames["validation"])
 
 
 def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path) -> dict[str, float]:

@@ -1,0 +1,70 @@
+"""What executors do while a table is staged for training: texts to tokens, Arrow batches to rows of one binary column."""
+
+import math
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparknlp_tx.distribution import ModelLocation
+from sparknlp_tx.tokenization import TextEncoder
+
+PACKED_BYTES = 4 * 1024 * 1024  # of texts
+
+
+def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation) -> Iterator[pa.RecordBatch]:
+    """Arrow batches with `text`, perhaps `text_pair`, and `sampled` to rows of one binary column, each an Arrow stream.
+
+    In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model takes them, `length`
+    (int32) and the other columns as they were; texts are left in the sampled rows alone.
+    """
+    encoder = _encoder(tokenizer)
+    for batch in batches:
+        size = max(1, math.floor(batch.num_rows * PACKED_BYTES / max(batch.nbytes, 1)))
+        for start in range(0, batch.num_rows, size):
+            table = _tokenised(pa.Table.from_batches([batch.slice(start, size)]), encoder)
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+            yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
+
+
+def _tokenised(table: pa.Table, encoder: TextEncoder) -> pa.Table:
+    names = [name for name in ("text", "text_pair") if name in table.column_names]
+    texts = [table[name].to_pylist() for name in names]
+    tokens = encoder.encode(list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0])
+    lengths = tokens.lengths()
+    sampled = table["sampled"]
+    for name in names:
+        column = pc.if_else(sampled, table[name], pa.scalar(None, table[name].type))
+        table = table.set_column(table.column_names.index(name), name, column)
+    table = table.drop_columns("sampled").append_column("length", pa.array(lengths.astype(np.int32)))
+    table = table.append_column("input_ids", _lists(tokens.input_ids, lengths, np.int32))
+    if "token_type_ids" in encoder.input_names:
+        table = table.append_column("token_type_ids", _lists(tokens.token_type_ids, lengths, np.int8))
+    return table
+
+
+def _lists(rows: list[list[int]], lengths: np.ndarray, kind: type) -> pa.Array:
+    values = np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum()))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def _encoder(tokenizer: ModelLocation) -> TextEncoder:
+    """The encoder of a tokenizer's folder, as many threads as the task has cores; loaded once in this process."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context and context.cpus():
+        os.environ.setdefault("RAYON_NUM_THREADS", str(context.cpus()))
+    return _loaded(tokenizer.key, str(tokenizer.verified()))
+
+
+@lru_cache(maxsize=2)
+def _loaded(key: str, path: str) -> TextEncoder:
+    return TextEncoder(path)

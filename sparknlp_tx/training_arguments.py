@@ -1,0 +1,96 @@
+"""transformers.TrainingArguments: the device's best settings, the Params, the user's own fields; and what is wrong with those."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainingArguments
+
+from sparknlp_tx.backends import has_bfloat16
+from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.metrics import LESS_IS_BETTER, check_metric
+
+if TYPE_CHECKING:
+    from sparknlp_tx.training import TrainingSettings
+
+# Fields of TrainingArguments that a Param already sets, by the Param's name.
+PARAM_FIELDS = {
+    "learning_rate": "learningRate",
+    "num_train_epochs": "numTrainEpochs",
+    "per_device_train_batch_size": "batchSize",
+    "seed": "seed",
+    "output_dir": "a temporary folder",
+    "per_device_eval_batch_size": "a budget of tokens",
+}
+
+
+def check_training_args(settings: "TrainingSettings", validated: bool) -> None:
+    """Raise InputError on a field that does not exist, that a Param sets, or whose value transformers does not take."""
+    training_args = settings.training_args
+    fields = training_argument_names()
+    for name in training_args:
+        if name in PARAM_FIELDS:
+            raise InputError(
+                "each training setting once",
+                f"{name!r} in trainingArgs, which {PARAM_FIELDS[name]} sets",
+                "Take one of them out.",
+            )
+        if name not in fields:
+            raise InputError("fields of transformers.TrainingArguments", repr(name), nearest(name, fields))
+    check_metric(training_args.get("metric_for_best_model", settings.best_metric), settings.problem_type)
+    if "metric_for_best_model" in training_args and settings.metric != "auto":
+        found = "'metric_for_best_model' in trainingArgs, which metricForBestModel sets"
+        raise InputError("each training setting once", found, "Take one of them out.")
+    try:
+        trainer_arguments(settings, Path("unused"), validated)
+    except (TypeError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            "values that transformers.TrainingArguments takes", f"{training_args} ({reason})", "Change them."
+        ) from error
+
+
+def training_argument_names() -> list[str]:
+    """The fields of transformers.TrainingArguments."""
+    return [field.name for field in dataclasses.fields(TrainingArguments) if field.init]
+
+
+def trainer_arguments(settings: "TrainingSettings", output_dir: Path, validated: bool) -> Any:
+    """TrainingArguments: the device's best settings, then the Params, then the user's own fields."""
+    own = settings.training_args
+    device = "cuda:0" if torch.cuda.is_available() and not own.get("use_cpu") else "cpu"
+    bf16 = has_bfloat16(device) and not own.get("fp16")
+    chosen: dict[str, Any] = {
+        "use_cpu": device == "cpu",
+        "bf16": bf16,
+        "fp16": device != "cpu" and not bf16 and "bf16" not in own,
+        "train_sampling_strategy": "group_by_length",
+        "length_column_name": "length",
+        "dataloader_pin_memory": device != "cpu",
+        "logging_steps": 0.02,
+        "eval_strategy": "epoch" if validated else "no",
+        "save_strategy": "epoch" if validated else "no",
+        "save_total_limit": 2 if settings.resumable else 1,
+        "save_only_model": not settings.resumable,
+        "restore_callback_states_from_checkpoint": settings.resumable,
+        "load_best_model_at_end": validated,
+        "metric_for_best_model": settings.best_metric,
+        "greater_is_better": own.get("metric_for_best_model", settings.best_metric).removeprefix("eval_") not in LESS_IS_BETTER,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    chosen |= {
+        "learning_rate": settings.learning_rate,
+        "num_train_epochs": settings.num_train_epochs,
+        "per_device_train_batch_size": settings.batch_size // settings.workers,
+        "seed": settings.seed,
+        "remove_unused_columns": False,  # the collator takes what it needs
+    }
+    if "WORLD_SIZE" in os.environ and device == "cpu":  # one of several processes
+        chosen["ddp_backend"] = "gloo"
+    args = TrainingArguments(output_dir=str(output_dir), **(chosen | own))
+    if args.n_gpu > 1:  # one process uses one GPU: numTrainWorkers is for several
+        args._n_gpu = 1
+    return args

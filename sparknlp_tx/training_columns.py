@@ -1,0 +1,102 @@
+"""The columns and rows of a DataFrame that a fit works on: texts, labels, weights, and which rows are for validation."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from sparknlp_tx.decisions import MULTI, SINGLE
+from sparknlp_tx.labels import LabelCounts, label_name, label_names, learn_labels
+
+VALIDATION = "__validation"
+
+
+class TrainingColumns(NamedTuple):
+    """Names of the columns to train on, None where there is none; and the kind of task."""
+
+    text: str
+    label: str
+    text_pair: str | None = None
+    weight: str | None = None
+    validation: str | None = None
+    problem_type: str = SINGLE
+
+    def learn_labels(self, df: DataFrame) -> LabelCounts:
+        """The labels of a table, in one aggregation.
+
+        Raises:
+            InputError: they cannot be learnt from; says why, and what to do.
+        """
+        held_out = F.coalesce(_column(self.validation), F.lit(False)) if self.validation else F.lit(False)
+        weight = _column(self.weight).cast("double") if self.weight else F.lit(1.0)
+        bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0)
+        if self.validation:  # validation rows need no weight
+            bad_weight = bad_weight & ~held_out
+        invalid = invalid_text(self.text, self.text_pair)
+        characters = sum((F.length(_column(name)) for name in (self.text, self.text_pair) if name), F.lit(0))
+        return learn_labels(df, self.label, self.problem_type, invalid, held_out, bad_weight, characters)
+
+    def select(self, df: DataFrame) -> DataFrame:
+        """The columns under the names that `training.fine_tune` reads, labels as their names, targets as doubles."""
+        named = {SINGLE: label_name, MULTI: label_names}.get(self.problem_type)
+        label = named(self.label, df) if named else _column(self.label).cast("double")
+        columns = {"text": text_column(self.text), "label": label}
+        if self.text_pair:
+            columns["text_pair"] = text_column(self.text_pair)
+        if self.weight:
+            columns["weight"] = F.coalesce(_column(self.weight).cast("double"), F.lit(1.0))  # validation rows may have none
+        if self.validation:
+            columns["validation"] = F.coalesce(_column(self.validation), F.lit(False))
+        return df.select(*(column.alias(name) for name, column in columns.items()))
+
+
+def carve_validation(df: DataFrame, columns: TrainingColumns, fraction: float, seed: int) -> tuple[DataFrame, TrainingColumns]:
+    """Mark a part of the rows for validation, of each label the same part where a row has one.
+
+    Which rows hangs on their texts, their label and the seed alone; equal texts of a label stay on one side.
+    """
+    texts = [name for name in (columns.text, columns.text_pair) if name]
+    draw = F.xxhash64(F.lit(seed), *(F.coalesce(_column(name), F.lit("")) for name in texts))
+    if columns.problem_type == SINGLE:
+        place = F.cume_dist().over(Window.partitionBy(_column(columns.label)).orderBy(draw))
+    else:
+        place = (F.pmod(draw, F.lit(1_000_000)) + 1) / 1_000_000
+    return df.withColumn(VALIDATION, place <= fraction), columns._replace(validation=VALIDATION)
+
+
+def joined_validation(train: DataFrame, validation: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The rows of two tables, the second one's marked for validation; validation rows may lack a weight.
+
+    Args:
+        columns: those to train on; both tables have them.
+    """
+    marked = []
+    for df, held_out in ((train, False), (validation, True)):
+        there = [_column(name) for name in columns if name in df.columns]
+        marked.append(df.select(*there, F.lit(held_out).alias(VALIDATION)))
+    return marked[0].unionByName(marked[1], allowMissingColumns=True)
+
+
+def invalid_text(text: str, text_pair: str | None) -> Column:
+    """Whether a row has no text to work with: null or empty, or so its second text."""
+    invalid = F.coalesce(_column(text), F.lit("")) == ""
+    return invalid | (F.coalesce(_column(text_pair), F.lit("")) == "") if text_pair else invalid
+
+
+def text_column(name: str) -> Column:
+    """A text column; bytes in it that are no UTF-8, as a cast from binary can leave them, become U+FFFD."""
+    return F.make_valid_utf8(_column(name))
+
+
+def fingerprint(df: DataFrame, columns: TrainingColumns) -> dict[str, Any]:
+    """The number of rows to train on and a hash of them all, whatever their order; one aggregation."""
+    rows = columns.select(df)
+    row = rows.agg(
+        F.count(F.lit(1)).alias("rows"), F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)")).cast("string").alias("hash")
+    ).collect()[0]
+    return row.asDict()
+
+
+def _column(name: str) -> Column:
+    return F.col(f"`{name}`")
