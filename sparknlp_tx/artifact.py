@@ -152,7 +152,7 @@ def copy_linked(directory: str | Path, target: Path) -> None:
 
 def _link(source: str, target: str) -> None:
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # the hub's cache is made of symbolic links
     except FileExistsError:  # the same, of a fit that was killed
         pass
     except OSError:  # another file system

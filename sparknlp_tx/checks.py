@@ -44,7 +44,8 @@ class FitChecks:
         check_checkpoint(self.getCheckpoint())
         if self.getNumTrainWorkers() > 1:
             shared = self.getCheckpointDir() or self.getStagingDir()
-            check_workers(dataset.sparkSession, self.getNumTrainWorkers(), str(local_path(shared)) if shared else "")
+            folder = str(local_path(shared)) if shared else ""
+            check_workers(dataset.sparkSession, self.getNumTrainWorkers(), folder, self.getCheckpoint())
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names), problem_type)
 

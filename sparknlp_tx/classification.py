@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, SavedStage):
-    """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU.
+    """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU, or on the executors' (`numTrainWorkers`).
 
     Example:
         >>> model = TransformerClassifier(checkpoint="distilbert-base-uncased", textCol="text", labelCol="label").fit(train)

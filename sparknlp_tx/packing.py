@@ -16,33 +16,48 @@ from sparknlp_tx.tokenization import TextEncoder
 PACKED_BYTES = 4 * 1024 * 1024  # of texts
 
 
-def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation) -> Iterator[pa.RecordBatch]:
-    """Arrow batches with `text`, perhaps `text_pair`, and `sampled` to rows of one binary column, each an Arrow stream.
+def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation, sampling: tuple[int, int]) -> Iterator[pa.RecordBatch]:
+    """Arrow batches with `text` and perhaps `text_pair` to rows of one binary column, each an Arrow stream.
 
     In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model takes them, `length`
-    (int32) and the other columns as they were; texts are left in the sampled rows alone.
+    (int32) and the other columns as they were.
+
+    Args:
+        sampling: texts are left in one of so many training rows, and in one of so many rows that `validation` marks.
     """
-    encoder = _encoder(tokenizer)
+    encoder, seen = _encoder(tokenizer), [0, 0]
     for batch in batches:
         size = max(1, math.floor(batch.num_rows * PACKED_BYTES / max(batch.nbytes, 1)))
         for start in range(0, batch.num_rows, size):
-            table = _tokenised(pa.Table.from_batches([batch.slice(start, size)]), encoder)
+            table = pa.Table.from_batches([batch.slice(start, size)])
+            table = _tokenised(table, encoder, _sampled(table, sampling, seen))
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, table.schema) as writer:
                 writer.write_table(table)
             yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
 
 
-def _tokenised(table: pa.Table, encoder: TextEncoder) -> pa.Table:
+def _sampled(table: pa.Table, sampling: tuple[int, int], seen: list[int]) -> pa.Array:
+    """Which rows keep their texts; `seen` counts the rows of training and of validation so far."""
+    marked = np.zeros(len(table), bool)
+    if "validation" in table.column_names:
+        marked = table["validation"].to_numpy()
+    sampled = np.zeros(len(table), bool)
+    for kind, rows in enumerate((np.flatnonzero(~marked), np.flatnonzero(marked))):
+        sampled[rows] = (np.arange(len(rows)) + seen[kind]) % sampling[kind] == 0
+        seen[kind] += len(rows)
+    return pa.array(sampled)
+
+
+def _tokenised(table: pa.Table, encoder: TextEncoder, sampled: pa.Array) -> pa.Table:
     names = [name for name in ("text", "text_pair") if name in table.column_names]
     texts = [table[name].to_pylist() for name in names]
     tokens = encoder.encode(list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0])
     lengths = tokens.lengths()
-    sampled = table["sampled"]
     for name in names:
         column = pc.if_else(sampled, table[name], pa.scalar(None, table[name].type))
         table = table.set_column(table.column_names.index(name), name, column)
-    table = table.drop_columns("sampled").append_column("length", pa.array(lengths.astype(np.int32)))
+    table = table.append_column("length", pa.array(lengths.astype(np.int32)))
     table = table.append_column("input_ids", _lists(tokens.input_ids, lengths, np.int32))
     if "token_type_ids" in encoder.input_names:
         table = table.append_column("token_type_ids", _lists(tokens.token_type_ids, lengths, np.int8))

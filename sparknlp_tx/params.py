@@ -112,14 +112,15 @@ class TransformerClassifierParams(
     )
     checkpointDir = _param(
         "checkpointDir",
-        "folder on the driver's disk for checkpoints: a fit that was killed and is started again with the same settings and data "
+        "folder for checkpoints, and for the staged tokens; on the driver's disk, or, with numTrainWorkers on a cluster, one that "
+        "all nodes share: a fit that was killed and is started again with the same settings and data "
         "goes on from there; empty for none",
         TypeConverters.toString,
     )
     stagingDir = _param(
         "stagingDir",
-        "folder on the driver's disk for the staged tokens while a fit lasts; with numTrainWorkers on a cluster one that all nodes "
-        "share; empty for a temporary one",
+        "folder for the staged tokens while a fit lasts, where there is no checkpointDir; on the driver's disk, or, with "
+        "numTrainWorkers on a cluster, one that all nodes share; empty for a temporary one",
         TypeConverters.toString,
     )
     numTrainWorkers = _param(
@@ -129,7 +130,8 @@ class TransformerClassifierParams(
     )
     loraRank = _param(
         "loraRank",
-        "rank of low-rank adapters to train beside the head, instead of the encoder itself; merged in the end; 0 for none",
+        "rank of low-rank adapters to train beside the head, instead of the encoder itself; they learn at 10 times learningRate and "
+        "are merged in the end; 0 for none",
         checked(TypeConverters.toInt, lambda value: value >= 0, "an integer of 0 or more"),
     )
     trainingArgs = _param(

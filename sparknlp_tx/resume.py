@@ -69,11 +69,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """The last whole checkpoint of the Trainer in a folder; those that were being written are removed."""
+def last_checkpoint(folder: Path, resumable: bool) -> str | None:
+    """The last whole checkpoint of the Trainer in a folder; those that were being written are removed, or all, to begin anew."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for path in found:
-        if not (path / COMPLETE).is_file():
-            shutil.rmtree(path)
+        if not resumable or not (path / COMPLETE).is_file():
+            shutil.rmtree(path, ignore_errors=True)  # another process may do the same
     whole = [path for path in found if path.exists()]
     return str(whole[-1]) if whole else None

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.decisions import REGRESSION
@@ -55,14 +54,12 @@ def stage(
         return files[0].dataset(), files[1].dataset()
     check_space(directory, labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES, "the tokens of the training table")
     df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
-    one_in = F.lit(max(1, labels.train // SAMPLED_ROWS))
-    if columns.validation:
-        one_in = F.when(F.col("validation"), max(1, (labels.rows - labels.train) // SAMPLED_ROWS)).otherwise(one_in)
-    packed = df.withColumn("sampled", F.pmod(F.xxhash64("text"), one_in) == 0).mapInArrow(
-        partial(pack, tokenizer=tokenizer), "batch binary"
-    )
+    sampling = tuple(max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
+    packed = df.mapInArrow(partial(pack, tokenizer=tokenizer, sampling=sampling), "batch binary")
     kept = _kept(packed)
     try:
+        if kept:
+            packed.count()
         _receive(packed, columns, labels, files)
     finally:
         if kept:
@@ -81,12 +78,11 @@ def stage(
 
 
 def _kept(packed: DataFrame) -> bool:
-    """Have all executors work at once and keep the results on their disks, where the session can: it asks for partitions in turn."""
+    """Whether the results are to stay on the executors' disks: a count then has all work at once, an iterator only in turn."""
     try:
         packed.persist(StorageLevel.DISK_ONLY)
     except PySparkException:  # serverless sessions keep nothing
         return False
-    packed.count()
     return True
 
 

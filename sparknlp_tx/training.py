@@ -143,8 +143,8 @@ def fine_tune(
     trainer.remove_callback(transformers.PrinterCallback)
     begin = time.monotonic()
     with quiet_transformers(), fast_dropout(args.device.type):
-        with args.main_process_first():  # it removes what is not whole
-            checkpoint = last_checkpoint(Path(args.output_dir))
+        with args.main_process_first(local=False):  # it removes what is not whole
+            checkpoint = last_checkpoint(Path(args.output_dir), settings.resumable)
         trainer.train(resume_from_checkpoint=checkpoint)
         result = _result(trainer, history, len(train), time.monotonic() - begin)
         if validation is not None and (settings.tune_thresholds or settings.problem_type == MULTI):
@@ -162,7 +162,8 @@ def _tokens(rows: "datasets.Dataset") -> "datasets.Dataset":
 def _check_disk(model: Any, args: Any, folder: Path) -> None:
     """Raise InputError where a folder's disk does not take the Trainer's checkpoints: weights, and the optimizer's two moments."""
     weights, trained = (4 * sum(p.numel() for p in model.parameters() if p.requires_grad or every) for every in (True, False))
-    kept = 0 if args.save_strategy == "no" and args.save_only_model else args.save_total_limit + 1  # one is being written
+    limit = args.save_total_limit or 1  # as many as there will be, where there is no limit: that is the user's to know
+    kept = 0 if args.save_strategy == "no" and args.save_only_model else limit + 1  # one is being written
     needed = kept * (weights + (0 if args.save_only_model else 2 * trained))
     check_space(folder, needed, "the checkpoints of the training")
 

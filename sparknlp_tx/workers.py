@@ -9,48 +9,26 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 import tarfile
 import tempfile
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sparknlp_tx.artifact import copy_linked, file_hashes
+from sparknlp_tx.artifact import check_space, copy_linked, directory_bytes, file_hashes
+from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say
+from sparknlp_tx.rank import MARK, Job, WorkerError, train_with_others
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sparknlp_tx.training import TrainingResult, TrainingSettings
-
-
-class WorkerError(RuntimeError):
-    """A process that trained with others has failed; the message has its own traceback."""
-
-
-@dataclass
-class Job:
-    """What each process needs to know: the settings, and where the folder of the fit is."""
-
-    settings: "TrainingSettings"
-    location: ModelLocation
-    shared: bool
-    name: str
-
-    def __getstate__(self) -> dict[str, Any]:
-        """TorchDistributor pickles this once more inside each task: there it is known where the node has the archive."""
-        from pyspark import TaskContext
-
-        if TaskContext.get() is None or self.location.artifact is None:
-            return self.__dict__
-        return self.__dict__ | {"location": ModelLocation(str(self.location.verified()), None, self.location.files)}
 
 
 def fine_tune_on_workers(
@@ -75,21 +53,22 @@ def fine_tune_on_workers(
     from sparknlp_tx.training import TrainingResult
 
     local = is_local(spark)
-    if not local and os.path.isdir(settings.checkpoint):
+    carried = not local and os.path.isdir(settings.checkpoint)
+    if carried:
         copy_linked(settings.checkpoint, work / "checkpoint")
-        settings = replace(settings, checkpoint="checkpoint")
-    folder = ModelLocation(str(work), None, {}) if shared else distribute(spark, str(work), file_hashes(work))
-    job = Job(settings, folder, shared, uuid.uuid4().hex[:8])
-    if local:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // settings.workers)))
+    location = ModelLocation(str(work), None, {})
+    if not shared:
+        check_space(Path(tempfile.gettempdir()), directory_bytes(work), "the archive that executors get of the staged rows")
+        location = distribute(spark, str(work), file_hashes(work))
+    job = Job(settings, location, shared, carried, uuid.uuid4().hex[:8])
     say(f"training in {settings.workers} processes on {'this machine' if local else 'the executors'}")
     use_gpu = not local and executors_have_gpus(spark)  # on this machine they see its GPUs without being given any
     said = _Said()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _threads(settings.workers if local else 0):
             packed = TorchDistributor(settings.workers, local_mode=local, use_gpu=use_gpu).run(train_with_others, job)
     except Exception as error:
-        raise WorkerError(_reason(said.text(), settings.workers)) from error
+        raise WorkerError(_reason(said.text(), str(error), settings.workers)) from error
     if packed is not None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             tar.extractall(work / "model", filter="data")
@@ -101,49 +80,17 @@ def fine_tune_on_workers(
     return result
 
 
-def train_with_others(job: Job) -> bytes | None:
-    """What each process does; returns the model as a tar archive to a driver that does not see the folder.
-
-    Spark runs a stage again that has failed: what no repetition mends fails at once then.
-    """
-    place = Path(job.location.path) if job.shared else Path(tempfile.gettempdir())
-    failed = place / f"sparknlp_tx-{job.name}-failed"
-    if failed.is_file():
-        raise WorkerError(failed.read_text())
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[None]:
+    """The processes of this machine share its cores, unless OMP_NUM_THREADS says something else; 0 processes: none are here."""
+    if not workers or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     try:
-        return _train(job)
-    except InputError as error:
-        failed.write_text(str(error))
-        raise
-
-
-def _train(job: Job) -> bytes | None:
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else it tells for each process what it would do otherwise
-    import datasets
-    import torch
-
-    from sparknlp_tx.training import fine_tune
-
-    given, work, settings = Path(job.location.path), Path(job.location.path), job.settings
-    if not job.shared:
-        work = Path(tempfile.gettempdir(), f"sparknlp_tx-{job.name}-{os.environ['GROUP_RANK']}")  # one for a node
-        shutil.copytree(given / "model", work / "model", dirs_exist_ok=True)
-        settings = replace(settings, training_args={"save_on_each_node": True} | settings.training_args)
-    if settings.checkpoint == "checkpoint":
-        settings = replace(settings, checkpoint=str(given / "checkpoint"))
-    files = [given / "train.arrow", given / "validation.arrow"]
-    train, validation = (datasets.Dataset.from_file(str(file)) if file.is_file() else None for file in files)
-    result = fine_tune(train, validation, settings, work / "model", work)
-    if os.environ["RANK"] == "0":
-        (work / "model" / "result.json").write_text(json.dumps(asdict(result)))
-    torch.distributed.barrier()
-    packed = None
-    if not job.shared:
-        packed = _packed(work / "model") if os.environ["GROUP_RANK"] == "0" else None
-        torch.distributed.barrier()
-        shutil.rmtree(work, ignore_errors=True)
-    torch.distributed.destroy_process_group()
-    return packed
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 class _Said(io.TextIOBase):
@@ -164,39 +111,42 @@ class _Said(io.TextIOBase):
         return "".join(self._parts)
 
 
-def _packed(folder: Path) -> bytes:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w") as tar:
-        tar.add(folder, arcname=".")
-    return sink.getvalue()
-
-
-def _reason(output: str, workers: int) -> str:
-    """What the first process that failed has said; torch puts its number before each line of its traceback."""
+def _reason(output: str, error: str, workers: int) -> str:
+    """What the first process that failed has said; else what torchrun says of the one that was killed; else what Spark says."""
+    lines = re.findall(rf"{MARK}(\d+): (.*)", output)
     cause = output.rpartition("Root Cause")[2]  # torchrun lists those that it ended itself, too
     killed = re.search(r"Signal \d+ \(\w+\) received by PID \d+", cause)
-    lines = re.findall(r"\[rank(\d+)\]: ?(.*)", output)
-    if killed or not lines:
-        return f"One of {workers} processes that train was lost: {killed[0] if killed else output[-2000:]}"
+    if killed:
+        return f"One of {workers} processes that train was lost: {killed[0]}"
+    if not lines:
+        return f"{workers} processes could not train together: {error}\n{output[-2000:]}"
     rank = lines[0][0]
     return f"Process {rank} of {workers} that train has failed:\n" + "\n".join(line for at, line in lines if at == rank)
 
 
-def check_workers(spark: "SparkSession", workers: int, folder: str) -> None:
+def check_workers(spark: "SparkSession", workers: int, folder: str, checkpoint: str) -> None:
     """Check that processes can train on a session's executors.
 
     Args:
         folder: that all nodes are to share; empty for none.
 
     Raises:
-        InputError: the executors do not read the folder, or their tasks own parts of GPUs.
+        InputError: the executors do not read the folder, or their tasks own parts of GPUs; or the model is too large to come
+            back without such a folder.
     """
     amount = spark.conf.get("spark.task.resource.gpu.amount", "0") or "0"
     if not float(amount).is_integer():
         raise InputError(
             "whole GPUs for each task, for numTrainWorkers", f"spark.task.resource.gpu.amount {amount}", "Set it to 1."
         )
-    if not folder or is_local(spark):
+    if is_local(spark):
+        gpus = gpu_count()
+        if 0 < gpus < workers:
+            remedy = "Set numTrainWorkers to that, or trainingArgs={'use_cpu': True}."
+            raise InputError(f"a GPU for each of {workers} processes", f"{gpus} on this machine", remedy)
+        return
+    if not folder:
+        _check_size(spark, checkpoint)
         return
     os.makedirs(folder, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".sparknlp_tx-") as marker:
@@ -218,4 +168,22 @@ def check_workers(spark: "SparkSession", workers: int, folder: str) -> None:
             f"a folder that every executor reads, for numTrainWorkers={workers}",
             f"{folder}, which is not there on {', '.join(row['host'] for row in blind)}",
             remedy,
+        )
+
+
+def _check_size(spark: "SparkSession", checkpoint: str) -> None:
+    """Raise InputError where a model is too large to come back to the driver as a result of a Spark job."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    with torch.device("meta"):
+        size = 4 * AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).num_parameters()
+    told = spark.conf.get("spark.driver.maxResultSize", "1g") or "1g"
+    number, unit = re.fullmatch(r"(\d+)\s*([kmgt]?)b?", told.strip().lower()).groups()
+    limit = int(number) * 1024 ** " kmgt".index(unit or " ")
+    if limit and size > 0.9 * limit:
+        raise InputError(
+            f"a model within spark.driver.maxResultSize={told}, as it comes back by Spark",
+            f"{size / 1e9:.1f} GB",
+            "Set stagingDir to a folder that all nodes share.",
         )

@@ -87,14 +87,23 @@ def test_what_cannot_be_shared_is_refused(spark, estimator, train_df, monkeypatc
 
 def test_a_folder_that_executors_do_not_read(spark, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "is_local", lambda spark: False)
-    workers.check_workers(spark, 2, str(tmp_path / "shared"))
+    workers.check_workers(spark, 2, str(tmp_path / "shared"), "")
     hidden = type("Marker", (), {"__enter__": lambda self: self, "__exit__": lambda *a: None, "name": "/nowhere/marker"})
     monkeypatch.setattr(workers.tempfile, "NamedTemporaryFile", lambda **kwargs: hidden())
     with pytest.raises(InputError, match=r"a folder that every executor reads.*, which is not there on .*Spark then brings"):
-        workers.check_workers(spark, 2, str(tmp_path / "shared"))
+        workers.check_workers(spark, 2, str(tmp_path / "shared"), "")
+
+
+def test_a_model_too_large_to_come_back_by_spark(spark, checkpoint, monkeypatch):
+    monkeypatch.setattr(workers, "is_local", lambda spark: False)
+    workers.check_workers(spark, 2, "", checkpoint)
+    conf = type("Conf", (), {"get": lambda self, name, default: "50k" if "maxResultSize" in name else default})
+    session = type("Session", (), {"conf": conf()})()
+    with pytest.raises(InputError, match=r"maxResultSize=50k, as it comes back by Spark; found .* Set stagingDir to a folder"):
+        workers.check_workers(session, 2, "", checkpoint)
 
 
 def test_the_first_traceback_is_the_one_that_is_told():
-    output = "[rank1]: Traceback\n[rank1]: ValueError: mine\n[rank0]: Traceback\n[rank0]: RuntimeError: closed by peer\n"
-    told = workers._reason(output, 2)
+    lines = ["1: Traceback", "1: ValueError: mine", "0: Traceback", "0: RuntimeError: closed by peer"]
+    told = workers._reason("\n".join(workers.MARK + line for line in lines), "", 2)
     assert re.fullmatch(r"Process 1 of 2 that train has failed:\nTraceback\nValueError: mine", told)
