@@ -57,7 +57,7 @@ def main() -> None:
         while not done.wait(0.05):
             peak[0] = max(peak[0], own_megabytes())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()

@@ -8,24 +8,26 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.tokenization import TextEncoder
 
-PACKED_BYTES = 4 * 1024 * 1024  # of texts
+PACKED_BYTES = 1024 * 1024  # of texts in a row: a JVM with 1 GB of heap finds no room for many larger ones
 
 
 def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation, sampling: tuple[int, int]) -> Iterator[pa.RecordBatch]:
-    """Arrow batches with `text` and perhaps `text_pair` to rows of one binary column, each an Arrow stream.
+    """Arrow batches with `text` and perhaps `text_pair` to rows of `part` and `number`, which say their order, and `batch`, binary.
 
-    In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model takes them, `length`
+    A batch is an Arrow stream. In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model takes them, `length`
     (int32) and the other columns as they were.
 
     Args:
         sampling: texts are left in one of so many training rows, and in one of so many rows that `validation` marks.
     """
-    encoder, seen = _encoder(tokenizer), [0, 0]
+    from pyspark import TaskContext
+
+    encoder, seen, number = _encoder(tokenizer), [0, 0], 0
+    part = TaskContext.get().partitionId()
     for batch in batches:
         size = max(1, math.floor(batch.num_rows * PACKED_BYTES / max(batch.nbytes, 1)))
         for start in range(0, batch.num_rows, size):
@@ -34,10 +36,12 @@ def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation, sampling: 
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, table.schema) as writer:
                 writer.write_table(table)
-            yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
+            columns = [pa.array([part], pa.int32()), pa.array([number], pa.int32()), pa.array([sink.getvalue().to_pybytes()])]
+            yield pa.RecordBatch.from_arrays(columns, ["part", "number", "batch"])
+            number += 1
 
 
-def _sampled(table: pa.Table, sampling: tuple[int, int], seen: list[int]) -> pa.Array:
+def _sampled(table: pa.Table, sampling: tuple[int, int], seen: list[int]) -> list[bool]:
     """Which rows keep their texts; `seen` counts the rows of training and of validation so far."""
     marked = np.zeros(len(table), bool)
     if "validation" in table.column_names:
@@ -46,17 +50,17 @@ def _sampled(table: pa.Table, sampling: tuple[int, int], seen: list[int]) -> pa.
     for kind, rows in enumerate((np.flatnonzero(~marked), np.flatnonzero(marked))):
         sampled[rows] = (np.arange(len(rows)) + seen[kind]) % sampling[kind] == 0
         seen[kind] += len(rows)
-    return pa.array(sampled)
+    return sampled.tolist()
 
 
-def _tokenised(table: pa.Table, encoder: TextEncoder, sampled: pa.Array) -> pa.Table:
+def _tokenised(table: pa.Table, encoder: TextEncoder, sampled: list[bool]) -> pa.Table:
     names = [name for name in ("text", "text_pair") if name in table.column_names]
     texts = [table[name].to_pylist() for name in names]
     tokens = encoder.encode(list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0])
     lengths = tokens.lengths()
-    for name in names:
-        column = pc.if_else(sampled, table[name], pa.scalar(None, table[name].type))
-        table = table.set_column(table.column_names.index(name), name, column)
+    for name, values in zip(names, texts, strict=True):  # pc.if_else would keep the bytes of what it makes null
+        kept = pa.array([text if keep else None for text, keep in zip(values, sampled, strict=True)], pa.string())
+        table = table.set_column(table.column_names.index(name), name, kept)
     table = table.append_column("length", pa.array(lengths.astype(np.int32)))
     table = table.append_column("input_ids", _lists(tokens.input_ids, lengths, np.int32))
     if "token_type_ids" in encoder.input_names:

@@ -1,10 +1,10 @@
 """A Spark DataFrame to Arrow files of tokens on the driver's disk, labels indexed, memory-mapped as a datasets.Dataset.
 
-Executors tokenise, all at once, and pack what they have into binary rows, which they keep on their disks; the driver takes them
-one by one and appends them to a file: what it holds in memory at a time is one partition in the JVM and one batch in Python,
-however large the table is.
+Executors tokenise, all at once, pack what they have into binary rows and keep these on their disks; the driver takes some megabytes
+at a time and appends them to a file: that is what it holds in memory, however large the table and its partitions are.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
 
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.decisions import REGRESSION
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import datasets
 
 ROW_BYTES, CHARACTER_BYTES = 64, 1.5  # on the disk, at most: 5 bytes a token, which has 4 to 5 characters
+RECEIVED_BYTES = 16 * 1024 * 1024  # that the driver takes at a time
 SAMPLED_ROWS = 2_000  # training rows, and validation rows, whose texts are kept: to try the export on, and to calibrate int8
 
 
@@ -52,18 +54,12 @@ def stage(
     files = [_File(directory / "train.arrow"), _File(directory / "validation.arrow")]
     if (directory / "staged").exists():  # by a fit that was killed later
         return files[0].dataset(), files[1].dataset()
-    check_space(directory, labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES, "the tokens of the training table")
+    needed = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
+    check_space(directory, needed, "the tokens of the training table")
     df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
     sampling = tuple(max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
-    packed = df.mapInArrow(partial(pack, tokenizer=tokenizer, sampling=sampling), "batch binary")
-    kept = _kept(packed)
-    try:
-        if kept:
-            packed.count()
-        _receive(packed, columns, labels, files)
-    finally:
-        if kept:
-            packed.unpersist()
+    packed = df.mapInArrow(partial(pack, tokenizer=tokenizer, sampling=sampling), "part int, number int, batch binary")
+    _receive(packed, columns, labels, files)
     train, validation = (file.dataset() for file in files)
     if train is None:
         raise InputError("rows to train on", "validation rows only", "Mark fewer rows in validationIndicatorCol.")
@@ -77,13 +73,37 @@ def stage(
     return train, validation
 
 
-def _kept(packed: DataFrame) -> bool:
-    """Whether the results are to stay on the executors' disks: a count then has all work at once, an iterator only in turn."""
+def _batches(packed: DataFrame) -> Iterator[bytes]:
+    """The packed batches in their order, some megabytes of them at a time.
+
+    The executors keep them on their disks meanwhile, where the session can. `toLocalIterator` alone would have them work one after
+    another, and Spark 4.2 keeps all that it has given in the driver's heap, until it is through.
+    """
     try:
         packed.persist(StorageLevel.DISK_ONLY)
     except PySparkException:  # serverless sessions keep nothing
-        return False
-    return True
+        yield from (bytes(row["batch"]) for row in packed.toLocalIterator(prefetchPartitions=False))
+        return
+    try:
+        sizes = packed.select("part", "number", F.length("batch").alias("size")).collect()
+        group, held = [], 0
+        for row in [*sorted(sizes), None]:
+            if group and (row is None or held + row["size"] > RECEIVED_BYTES):
+                yield from _fetched(packed, group[0], group[-1])
+                group, held = [], 0
+            if row is not None:
+                group.append(row)
+                held += row["size"]
+    finally:
+        packed.unpersist()
+
+
+def _fetched(packed: DataFrame, first: Row, last: Row) -> Iterator[bytes]:
+    """The batches from one to another, both included."""
+    place, (begin, end) = F.struct("part", "number"), (F.struct(F.lit(row[0]), F.lit(row[1])) for row in (first, last))
+    among = packed.filter(F.col("part").between(first["part"], last["part"]) & (place >= begin) & (place <= end))
+    for row in sorted(among.collect()):
+        yield bytes(row["batch"])
 
 
 def _receive(packed: DataFrame, columns: TrainingColumns, labels: LabelCounts, files: list["_File"]) -> None:
@@ -91,8 +111,8 @@ def _receive(packed: DataFrame, columns: TrainingColumns, labels: LabelCounts, f
     names = pa.array(labels.labels, pa.string())
     index = _targets if columns.problem_type == REGRESSION else partial(_indices, names=names)
     progress = Progress("staging", labels.rows, "rows")
-    for row in packed.toLocalIterator(prefetchPartitions=False):
-        with pa.ipc.open_stream(bytes(row["batch"])) as stream:
+    for batch in _batches(packed):
+        with pa.ipc.open_stream(batch) as stream:
             table = stream.read_all()
         table = table.append_column("labels", index(table["label"].combine_chunks())).drop_columns("label")
         if columns.validation:

@@ -1,4 +1,4 @@
-"""Staging: rows arrive on the driver's disk whole and in order, whatever the Arrow batches are."""
+"""Staging: rows arrive on the driver's disk whole, once and in order, whatever the Arrow batches are."""
 
 from dataclasses import replace
 
@@ -38,17 +38,32 @@ def test_rows_come_whole_and_in_order(table, tokenizer, tmp_path, monkeypatch, p
     labels = columns.learn_labels(table)
     assert (labels.labels, labels.rows, labels.invalid) == (["a", "b"], 1000, 0)
     assert (labels.counts, labels.train) == ([600, 300], 900)
+    monkeypatch.setattr(staging, "RECEIVED_BYTES", 20_000)
     train, validation = staging.stage(table, columns, labels, tokenizer, tmp_path)
     kept = [i for i in range(1000) if i % 10]
-    assert train["text"][:] == [f"text {i}" for i in kept]
-    expected = TextEncoder(tokenizer.path).encode(train["text"][:])
-    assert train["input_ids"][:] == expected.input_ids
-    assert train["token_type_ids"][:] == expected.token_type_ids
-    assert train["length"][:] == expected.lengths().tolist()
-    assert train["labels"][:] == [int(i % 3 == 0) for i in kept]
-    assert train["weight"][:] == [i / 2 for i in kept]
+    rows = train[:]
+    assert rows["text"] == [f"text {i}" for i in kept]
+    expected = TextEncoder(tokenizer.path).encode(rows["text"])
+    assert rows["input_ids"] == expected.input_ids
+    assert rows["token_type_ids"] == expected.token_type_ids
+    assert rows["length"] == expected.lengths().tolist()
+    assert rows["labels"] == [int(i % 3 == 0) for i in kept]
+    assert rows["weight"] == [i / 2 for i in kept]
     assert validation["text"][:] == [f"text {i}" for i in range(0, 1000, 10)]
     assert {path.name for path in tmp_path.iterdir()} == {"train.arrow", "validation.arrow", "staged"}
+
+
+def test_a_session_that_keeps_nothing(table, tokenizer, tmp_path, monkeypatch):
+    from pyspark.errors import PySparkException
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    def refuse(self, *args):
+        raise PySparkException("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported on serverless compute.")
+
+    monkeypatch.setattr(DataFrame, "persist", refuse)
+    columns = TrainingColumns("text", "label")
+    train, _ = staging.stage(table, columns, columns.learn_labels(table), tokenizer, tmp_path)
+    assert train["text"][:] == [f"text {i}" for i in range(1000)]
 
 
 def test_texts_of_a_sample_alone_are_kept(table, tokenizer, tmp_path, monkeypatch):
