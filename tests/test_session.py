@@ -1,8 +1,12 @@
 """Finding a Java, and the session that a job uses."""
 
 import os
+import socket
+import struct
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +66,25 @@ def test_without_any_java_the_error_says_what_was_found(bare, tmp_path):
 
 def test_jobs_use_the_active_session(spark):
     assert session.active_or_local_session() is spark
+
+
+def printed_when_idle(module, folder):
+    """What a daemon prints when Spark has closed the socket of its only worker."""
+    env = os.environ | {"PYTHON_UNIX_DOMAIN_ENABLED": "true", "PYTHON_WORKER_FACTORY_SOCK_DIR": str(folder)}
+    env |= {"SPARK_REUSE_WORKER": "1", "PYTHON_DAEMON_KILL_WORKER_ON_FLUSH_FAILURE": "true"}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-m", module, "pyspark.worker"], env=env, **pipes) as daemon:
+        path = daemon.stdout.read(struct.unpack(">i", daemon.stdout.read(4))[0])
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            worker = struct.unpack(">i", connection.recv(4))[0]
+        while Path(f"/proc/{worker}").exists():
+            time.sleep(0.02)
+        daemon.stdin.close()
+        return daemon.stderr.read().decode()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="tells a process by /proc")
+def test_a_python_worker_that_is_ended_prints_no_traceback(spark, tmp_path):
+    assert "BrokenPipeError" in printed_when_idle("pyspark.daemon", tmp_path)  # else the module is no longer needed
+    assert printed_when_idle(spark.conf.get("spark.python.daemon.module"), tmp_path) == ""
