@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import TrainingError
 from sparknlp_tx.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ class Limits(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
         for name in ("loss", "eval_loss", "grad_norm"):
             if not math.isfinite((logs or {}).get(name, 0.0)):
-                raise InputError(
-                    "a finite loss",
-                    f"{name} {logs[name]} at step {state.global_step}",
-                    "Lower learningRate and headLearningRate, or train in float32: trainingArgs={'bf16': False, 'fp16': False}.",
+                raise TrainingError(
+                    f"Expected a finite loss; found {name} {logs[name]} at step {state.global_step}. Lower learningRate and "
+                    "headLearningRate, or train in float32: trainingArgs={'bf16': False, 'fp16': False}."
                 )
 
 

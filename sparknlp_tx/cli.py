@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.errors import InputError, TrainingError, nearest
 
 if TYPE_CHECKING:
     from pyspark.ml.param import Param
@@ -45,6 +45,9 @@ def run_job(job: Job, parser: argparse.ArgumentParser, argv: list[str] | None = 
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(result, ensure_ascii=False), flush=True)
     return 0
 

@@ -18,6 +18,10 @@ class InputError(ValueError):
         return InputError, (self.expected, self.found, self.remedy)  # so that it crosses processes
 
 
+class TrainingError(RuntimeError):
+    """A training that had begun and cannot go on. With `checkpointDir` its last whole checkpoint is kept."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A remedy that offers the nearest of `names`, or lists them where none is near."""
     names = list(names)

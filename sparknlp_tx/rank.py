@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.distribution import ModelLocation
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MARK = "sparknlp_tx process "
 
 
-class WorkerError(RuntimeError):
+class WorkerError(TrainingError):
     """A process that trained with others has failed; the message has its own traceback."""
 
 
@@ -58,7 +58,7 @@ def train_with_others(job: Job) -> bytes | None:
     except Exception as error:
         told = traceback.format_exc().replace("\n", f"\n{MARK}{os.environ['RANK']}: ")
         print(f"{MARK}{os.environ['RANK']}: {told}", file=sys.stderr, flush=True)
-        if isinstance(error, InputError):
+        if isinstance(error, InputError | TrainingError):
             failed.write_text(str(error))
         raise
 
@@ -73,7 +73,7 @@ def _train(job: Job) -> bytes | None:
     given, work, settings = Path(job.location.path), Path(job.location.path), job.settings
     if not job.shared:
         work = Path(tempfile.gettempdir(), f"sparknlp_tx-{job.name}-{os.environ['GROUP_RANK']}")  # one for a node
-        shutil.copytree(given / "model", work / "model", dirs_exist_ok=True)
+        shutil.copytree(given / "model", work / "model", copy_function=_copied_whole, dirs_exist_ok=True)
         settings = replace(settings, training_args={"save_on_each_node": True} | settings.training_args)
     if job.carried:
         settings = replace(settings, checkpoint=str(given / "checkpoint"))
@@ -93,6 +93,12 @@ def _train(job: Job) -> bytes | None:
             shutil.rmtree(work, ignore_errors=True)
     torch.distributed.destroy_process_group()
     return packed
+
+
+def _copied_whole(source: str, target: str) -> None:
+    """Copy a file so that the other processes of this node, which copy it as well, never read a part of it."""
+    shutil.copy2(source, f"{target}.{os.environ['RANK']}")
+    os.replace(f"{target}.{os.environ['RANK']}", target)
 
 
 def _packed(folder: Path) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier, tables
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import InputError, TrainingError
 
 
 @pytest.fixture
@@ -253,5 +253,7 @@ def test_a_label_with_one_row(refused, train_df):
 
 def test_a_loss_that_is_no_number_stops_the_fit(train_df, settings):
     wild = {"learningRate": 1e30, "headLearningRate": 1e30, "trainingArgs": {"max_grad_norm": 0.0, "logging_steps": 1}}
-    with pytest.raises(InputError, match=r"a finite loss; found (loss|grad_norm) (nan|inf) at step \d+\. Lower learningRate"):
+    with pytest.raises(
+        TrainingError, match=r"a finite loss; found (loss|grad_norm) (nan|inf) at step \d+\. Lower learningRate"
+    ):
         TransformerClassifier(**settings | wild).fit(train_df)

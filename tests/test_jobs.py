@@ -142,6 +142,15 @@ def test_flags_that_are_wrong_are_refused(job, tracking, train_df, training_flag
     assert mlflow.search_runs(search_all_experiments=True).empty
 
 
+def test_a_training_that_cannot_go_on_ends_with_1(job, tracking, train_df, training_flags, tmp_path):
+    train_df.write.format("delta").save(str(tmp_path / "train"))
+    flags = ["--train", tmp_path / "train", "--model-dir", tmp_path / "model", *training_flags[4:], "--logging-steps", 1]
+    code, _, err = job("train", *flags, "--learning-rate", 1e30)
+    assert (code, (tmp_path / "model").exists()) == (1, False)
+    assert "error: Expected a finite loss; found" in err.splitlines()[-1]
+    assert [run.info.status for run in mlflow.search_runs(search_all_experiments=True, output_format="list")] == ["FAILED"]
+
+
 def test_prepare_refuses_before_it_writes(job, tracking, tickets, tmp_path):
     columns = ["--text-col", "body", "--label-col", "queue"]
     assert "a schema 'nowhere'; found none" in refused(job, "prepare", "--source", tickets, "--output", "nowhere", *columns)

@@ -69,7 +69,7 @@ def test_a_fit_whose_process_was_killed_says_so_and_goes_on(estimator, train_df,
 def test_a_process_that_fails_tells_its_own_traceback(estimator, train_df):
     ruin = {estimator.learningRate: 1e30, estimator.headLearningRate: 1e30, estimator.trainingArgs: {"logging_steps": 1}}
     with pytest.raises(
-        workers.WorkerError, match=r"(?s)Process \d of 2 .*Traceback.*InputError: Expected a finite loss; found"
+        workers.WorkerError, match=r"(?s)Process \d of 2 .*Traceback.*TrainingError: Expected a finite loss; found"
     ):
         estimator.fit(train_df, ruin)
 
