@@ -45,7 +45,8 @@ class FitChecks:
         if self.getNumTrainWorkers() > 1:
             shared = self.getCheckpointDir() or self.getStagingDir()
             folder = str(local_path(shared)) if shared else ""
-            check_workers(dataset.sparkSession, self.getNumTrainWorkers(), folder, self.getCheckpoint())
+            use_cpu = bool(self.getTrainingArgs().get("use_cpu"))
+            check_workers(dataset.sparkSession, self.getNumTrainWorkers(), folder, self.getCheckpoint(), use_cpu)
         names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
         return TrainingColumns(*map(self._column, names), problem_type)
 

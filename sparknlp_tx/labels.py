@@ -7,7 +7,7 @@ say of each label whether the row has it (its name is then its position). Number
 import math
 from dataclasses import dataclass, replace
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, NumericType, StringType, StructType
 
@@ -198,9 +198,13 @@ def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
     if indicators and len(found["row"]) > 1:
         sizes = ", ".join(sorted((row["value"] for row in found["row"]), key=int)[:5])
         raise InputError(f"arrays of one length in {where}", f"lengths {sizes}", "Give one 0 or 1 for each label.")
-    labels = {row["value"]: row for row in found["label"]}
+    return _counts_of_several(found["row"], {row["value"]: row for row in found["label"]}, indicators, where)
+
+
+def _counts_of_several(rows: list[Row], labels: dict[str, Row], indicators: bool, where: str) -> LabelCounts:
+    """What the totals of all rows, and of those with each label, say of a table."""
     _check_count(len(labels), where)
-    every = [str(n) for n in range(int(found["row"][0]["value"]))] if indicators else sorted(labels)
+    every = [str(n) for n in range(int(rows[0]["value"]))] if indicators else sorted(labels)
     counts = [labels[name]["train"] if name in labels else 0 for name in every]
     trained = [name for name, count in zip(every, counts, strict=True) if count]
     if not indicators:  # an indicator vector keeps its places, whether the training rows have the label or not
@@ -212,7 +216,7 @@ def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
         raise InputError(
             f"at least one label in {where}", "none in any row with a text", "Check the column and the table's filters."
         )
-    totals = {name: sum(row[name] for row in found["row"]) for name in ("rows", "invalid", "train", "characters")}
+    totals = {name: sum(row[name] for row in rows) for name in ("rows", "invalid", "train", "characters")}
     return LabelCounts(
         every, totals["rows"] - totals["invalid"], totals["invalid"], counts, totals["train"], 0.0, totals["characters"]
     )

@@ -18,8 +18,8 @@ PACKED_BYTES = 1024 * 1024  # of texts in a row: a JVM with 1 GB of heap finds n
 def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation, sampling: tuple[int, int]) -> Iterator[pa.RecordBatch]:
     """Arrow batches with `text` and perhaps `text_pair` to rows of `part` and `number`, which say their order, and `batch`, binary.
 
-    A batch is an Arrow stream. In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model takes them, `length`
-    (int32) and the other columns as they were.
+    A batch is an Arrow stream. In the streams stand `input_ids` (lists of int32), `token_type_ids` (lists of int8) where the model
+    takes them, `length` (int32) and the other columns as they were.
 
     Args:
         sampling: texts are left in one of so many training rows, and in one of so many rows that `validation` marks.

@@ -72,8 +72,7 @@ def _short(value: Any) -> str:
 def last_checkpoint(folder: Path, resumable: bool) -> str | None:
     """The last whole checkpoint of the Trainer in a folder; those that were being written are removed, or all, to begin anew."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for path in found:
-        if not resumable or not (path / COMPLETE).is_file():
-            shutil.rmtree(path, ignore_errors=True)  # another process may do the same
-    whole = [path for path in found if path.exists()]
+    whole = [path for path in found if resumable and (path / COMPLETE).is_file()]
+    for path in set(found) - set(whole):
+        shutil.rmtree(path, ignore_errors=True)  # another process may do the same
     return str(whole[-1]) if whole else None

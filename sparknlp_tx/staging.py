@@ -109,12 +109,13 @@ def _fetched(packed: DataFrame, first: Row, last: Row) -> Iterator[bytes]:
 def _receive(packed: DataFrame, columns: TrainingColumns, labels: LabelCounts, files: list["_File"]) -> None:
     """Append the packed rows to the files of training and validation rows."""
     names = pa.array(labels.labels, pa.string())
-    index = _targets if columns.problem_type == REGRESSION else partial(_indices, names=names)
     progress = Progress("staging", labels.rows, "rows")
     for batch in _batches(packed):
         with pa.ipc.open_stream(batch) as stream:
             table = stream.read_all()
-        table = table.append_column("labels", index(table["label"].combine_chunks())).drop_columns("label")
+        label = table["label"].combine_chunks()
+        table = table.append_column("labels", label if columns.problem_type == REGRESSION else _indices(label, names))
+        table = table.drop_columns("label")
         if columns.validation:
             marked = table["validation"]
             table = table.drop_columns("validation")
@@ -137,10 +138,6 @@ def _indices(labels: pa.Array, names: pa.Array) -> pa.Array:
         return found
     lengths = pc.list_value_length(labels).to_numpy()
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), found)
-
-
-def _targets(labels: pa.Array) -> pa.Array:
-    return labels
 
 
 def with_texts(rows: "datasets.Dataset") -> "datasets.Dataset":

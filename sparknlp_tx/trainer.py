@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction, PrinterCallback, Trainer
 from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from sparknlp_tx.backends import TorchBackend
-from sparknlp_tx.decisions import MULTI, REGRESSION, ModelConfig
+from sparknlp_tx.decisions import MULTI, REGRESSION, ModelConfig, decision_for
 from sparknlp_tx.engine import TOKENS_PER_BATCH, WINDOW_ROWS, InferenceEngine
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.lora import LORA_RATE
-from sparknlp_tx.preprocessing import target_tensor, tokens_of
+from sparknlp_tx.metrics import metrics_of
+from sparknlp_tx.preprocessing import collate, target_tensor, tokens_of
 from sparknlp_tx.pretrained import head_parameters
 from sparknlp_tx.resume import COMPLETE
 from sparknlp_tx.tokenization import TextEncoder
@@ -33,7 +34,14 @@ class ClassifierTrainer(Trainer):
     def __init__(self, *, settings: "TrainingSettings", encoder: TextEncoder, model: Any, **kwargs: Any):
         if not settings.lora_rank:
             freeze(model, settings.train_layers)
-        super().__init__(model=model, **kwargs)
+        decision = decision_for(settings.problem_type, settings.labels)
+        super().__init__(
+            model=model,
+            data_collator=lambda rows: collate(rows, encoder, settings),
+            compute_metrics=lambda p: metrics_of(decision, p.predictions, p.label_ids),
+            **kwargs,
+        )
+        self.remove_callback(PrinterCallback)
         self.settings, self.encoder = settings, encoder
         self.class_weights = None if settings.class_weights is None else torch.tensor(settings.class_weights)
         self.model_accepts_loss_kwargs = False

@@ -13,8 +13,7 @@ import numpy as np
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import MULTI, SINGLE, decision_for
-from sparknlp_tx.metrics import BEST, metrics_of, tune_thresholds
-from sparknlp_tx.preprocessing import collate
+from sparknlp_tx.metrics import BEST, tune_thresholds
 from sparknlp_tx.pretrained import load_classifier
 from sparknlp_tx.resume import last_checkpoint
 from sparknlp_tx.tokenization import TextEncoder
@@ -112,7 +111,8 @@ def fine_tune(
         on_log: called with metrics and the global step each time the Trainer logs.
 
     Raises:
-        InputError: the loss is no number, the disk is too small, or the checkpoint has fewer layers than are to be trained.
+        InputError: the disk is too small, or the checkpoint has fewer layers than are to be trained.
+        TrainingError: the loss is no number.
     """
     import transformers
 
@@ -123,7 +123,7 @@ def fine_tune(
     from sparknlp_tx.training_arguments import trainer_arguments
 
     transformers.set_seed(settings.seed)
-    decision, encoder = decision_for(settings.problem_type, settings.labels), TextEncoder(output_dir)
+    encoder = TextEncoder(output_dir)
     args = trainer_arguments(settings, Path(work_dir, "trainer"), validation is not None)
     history = History(on_log, len(train), settings.best_metric)
     model = load_classifier(settings, encoder, args.device.type)
@@ -136,11 +136,8 @@ def fine_tune(
         args=args,
         train_dataset=_tokens(train),
         eval_dataset=validation and _tokens(validation),
-        data_collator=lambda rows: collate(rows, encoder, settings),
-        compute_metrics=lambda p: metrics_of(decision, p.predictions, p.label_ids),
         callbacks=[history, *watchers(settings, validation is not None)],
     )
-    trainer.remove_callback(transformers.PrinterCallback)
     begin = time.monotonic()
     with quiet_transformers(), fast_dropout(args.device.type):
         with args.main_process_first(local=False):  # it removes what is not whole

@@ -124,11 +124,12 @@ def _reason(output: str, error: str, workers: int) -> str:
     return f"Process {rank} of {workers} that train has failed:\n" + "\n".join(line for at, line in lines if at == rank)
 
 
-def check_workers(spark: "SparkSession", workers: int, folder: str, checkpoint: str) -> None:
+def check_workers(spark: "SparkSession", workers: int, folder: str, checkpoint: str, use_cpu: bool = False) -> None:
     """Check that processes can train on a session's executors.
 
     Args:
         folder: that all nodes are to share; empty for none.
+        use_cpu: whether they leave GPUs alone.
 
     Raises:
         InputError: the executors do not read the folder, or their tasks own parts of GPUs; or the model is too large to come
@@ -140,7 +141,7 @@ def check_workers(spark: "SparkSession", workers: int, folder: str, checkpoint: 
             "whole GPUs for each task, for numTrainWorkers", f"spark.task.resource.gpu.amount {amount}", "Set it to 1."
         )
     if is_local(spark):
-        gpus = gpu_count()
+        gpus = 0 if use_cpu else gpu_count()
         if 0 < gpus < workers:
             remedy = "Set numTrainWorkers to that, or trainingArgs={'use_cpu': True}."
             raise InputError(f"a GPU for each of {workers} processes", f"{gpus} on this machine", remedy)
