@@ -118,6 +118,7 @@ def fine_tune(
 
     from sparknlp_tx.callbacks import History, watchers
     from sparknlp_tx.dropout import fast_dropout
+    from sparknlp_tx.embeddings import TokenRows
     from sparknlp_tx.lora import add_lora
     from sparknlp_tx.trainer import ClassifierTrainer
     from sparknlp_tx.training_arguments import trainer_arguments
@@ -128,14 +129,16 @@ def fine_tune(
     history = History(on_log, len(train), settings.best_metric)
     model = load_classifier(settings, encoder, args.device.type)
     lora = add_lora(model, settings.lora_rank) if settings.lora_rank else None
+    train, validation = _tokens(train), validation and _tokens(validation)
+    embedding = TokenRows(model, args, [train, *filter(None, [validation])])
     _check_disk(model, args, Path(work_dir))
     trainer = ClassifierTrainer(
         settings=settings,
         encoder=encoder,
         model=model,
         args=args,
-        train_dataset=_tokens(train),
-        eval_dataset=validation and _tokens(validation),
+        train_dataset=train,
+        eval_dataset=validation,
         callbacks=[history, *watchers(settings, validation is not None)],
     )
     begin = time.monotonic()
@@ -146,6 +149,7 @@ def fine_tune(
         result = _result(trainer, history, len(train), time.monotonic() - begin)
         if validation is not None and (settings.tune_thresholds or settings.problem_type == MULTI):
             result.thresholds = _thresholds(trainer.predict(trainer.eval_dataset), settings)
+        embedding.restore()
         if trainer.is_world_process_zero():
             (lora.merge_and_unload() if lora else trainer.model).float().save_pretrained(output_dir)
     return result
