@@ -40,7 +40,7 @@ def seconds_of(model: Any, df: DataFrame) -> float:
     df.sparkSession.sparkContext.environment["RUN"] = uuid.uuid4().hex  # Spark keeps workers by their environment
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it may end meanwhile
-            if "pyspark.daemon" in " ".join(process.cmdline()):
+            if "pyspark.worker" in " ".join(process.cmdline()):
                 process.kill()
     begin = time.monotonic()
     model.transform(df).write.format("noop").mode("overwrite").save()

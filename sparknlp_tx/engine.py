@@ -24,6 +24,10 @@ WINDOW_CHARACTERS = 32_000_000
 TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 16_384}
 BATCH_COST = {"cpu": 64, "cuda": 4_096}  # what a batch costs besides its tokens, in tokens; less padding is worth another batch
 ROWS_STEP = 4  # batches are made smaller in such steps: few shapes, as each new one costs OpenVINO some milliseconds
+SMALL_BATCH, TOKENS_STEP = (
+    32,
+    4,
+)  # batches of fewer rows, as small partitions have, are padded in such steps for the same reason
 MARGIN_BOUND = {"bfloat16": 0.25}  # in logits; for models whose own bound was not learnt
 
 Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how much the decision leads [n]
@@ -190,15 +194,16 @@ class InferenceEngine:
         while start < len(order):
             size = self._batch_rows(lengths[start:])
             batch = order[start : start + size]
+            inputs = self.encoder.pad(tokens, batch, TOKENS_STEP if len(batch) < SMALL_BATCH else 1)
             try:
-                outputs.append(backend(self.encoder.pad(tokens, batch)))
+                outputs.append(backend(inputs))
             except RuntimeError as error:
                 if len(batch) == 1 or not backend.is_out_of_memory(error):
                     raise
                 self._tokens_per_batch = max(1, self._tokens_per_batch // 2)
                 continue
             self.stats.tokens += int(lengths[start : start + size].sum())
-            self.stats.padded_tokens += len(batch) * int(lengths[start])
+            self.stats.padded_tokens += inputs["input_ids"].size
             start += len(batch)
         logits[order] = backend.fetch(outputs)
 

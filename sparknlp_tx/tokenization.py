@@ -121,14 +121,20 @@ class TextEncoder:
             rows, limit = unsure, 8 * limit
         return encodings
 
-    def pad(self, tokens: Tokens, rows: Sequence[int]) -> dict[str, np.ndarray]:
-        """The model's inputs for some rows, padded to the longest of them: name -> int64 [len(rows), longest]."""
+    def pad(self, tokens: Tokens, rows: Sequence[int], multiple: int = 1) -> dict[str, np.ndarray]:
+        """The model's inputs for some rows, padded to the longest of them: name -> int64 [len(rows), longest].
+
+        Args:
+            multiple: pad to a multiple of so many tokens, where the maximum length allows.
+        """
         columns = {"input_ids": [tokens.input_ids[row] for row in rows]}
         if "token_type_ids" in self.input_names:
             columns["token_type_ids"] = [tokens.token_type_ids[row] for row in rows]
         if "attention_mask" in self.input_names:
             columns["attention_mask"] = [[1] * len(ids) for ids in columns["input_ids"]]
         longest = max(map(len, columns["input_ids"]))
+        if self.max_length < _UNLIMITED:
+            longest = max(longest, min(self.max_length, -(-longest // multiple) * multiple))
         padded = {}
         for name, lists in columns.items():
             matrix = np.full((len(lists), longest), self._pad_ids[name], np.int64)
