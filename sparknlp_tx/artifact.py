@@ -97,10 +97,19 @@ def read_metadata(folder: str | Path) -> dict[str, Any]:
             "no such folder" if not Path(folder).is_dir() else ", ".join(sorted(os.listdir(folder))[:10]) or "an empty folder"
         )
         raise InputError(f"a saved model in {folder} (metadata/, model/)", found, "Give the folder that model.save wrote.")
+    return check_metadata(file.read_text(), folder)
+
+
+def check_metadata(text: str, folder: str | Path) -> dict[str, Any]:
+    """The metadata of a saved stage in a folder, from its text.
+
+    Raises:
+        InputError: it is damaged, not ours, or of a later version.
+    """
     try:
-        metadata = json.loads(file.read_text())
+        metadata = json.loads(text)
     except ValueError:
-        raise InputError(f"JSON in {file}", "a damaged file", "Save or copy the model again.") from None
+        raise InputError(f"JSON in {folder}/metadata", "a damaged file", "Save or copy the model again.") from None
     own = metadata.get("sparknlpTx")
     if own is None:
         raise InputError(

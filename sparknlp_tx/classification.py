@@ -1,10 +1,12 @@
 """TransformerClassifier and the model it fits. Loads no torch and no transformers until it trains or scores."""
 
+import contextlib
 import dataclasses
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,15 @@ from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
 from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_directory
 from sparknlp_tx.backends import resolve_device
 from sparknlp_tx.checks import FitChecks
+from sparknlp_tx.contract import ClassificationModelMethods
 from sparknlp_tx.decisions import Decision, read_config
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain import ScoringPlan, explain, probe
-from sparknlp_tx.labels import problem_type_of
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
+from sparknlp_tx.progress import say
 from sparknlp_tx.resume import fit_folder
 from sparknlp_tx.staging import stage
 from sparknlp_tx.summary import TrainingSummary
@@ -96,9 +99,10 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
             save_tokenizer(self.getCheckpoint(), self.getMaxLength(), work / "model")
             tokenizer = distribute(spark, str(work / "model"), file_hashes(work / "model"))
             train, validation = stage(dataset, columns, labels, tokenizer, work)
-            result = self._fine_tune(spark, train, validation, settings, work)
-            shutil.move(work / "model", output)
-            prepare_for_cpus(output, train, validation, self.getPrecision())
+            with _alone():
+                result = self._fine_tune(spark, train, validation, settings, work)
+                shutil.move(work / "model", output)
+                prepare_for_cpus(output, train, validation, self.getPrecision())
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
         if result.thresholds is not None:
@@ -116,7 +120,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
         return fine_tune_on_workers(spark, settings, work, shared, _active_run_logger())
 
 
-class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScoring, SavedStage):
+class TransformerClassificationModel(Model, TransformerClassifierParams, ClassificationModelMethods, CpuScoring, SavedStage):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:
@@ -131,11 +135,6 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
         self.summary = TrainingSummary()
 
     @property
-    def numClasses(self) -> int:
-        """How many labels there are."""
-        return len(self.labels)
-
-    @property
     def decision(self) -> Decision:
         """How logits become predictions: kind of task, labels, thresholds.
 
@@ -145,21 +144,6 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
         decision = self._decision(*read_config(self.directory))
         decision.check()
         return decision
-
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """Names of the text column and, for pairs, of the second one."""
-        return tuple(name for name in map(self._column, ("textCol", "textPairCol")) if name)
-
-    def check_labelled(self, dataset: DataFrame) -> None:
-        """Check that a DataFrame has the columns to evaluate the model on; starts no job.
-
-        Raises:
-            InputError: a text column or the label column is missing, or of a type that does not go with the model.
-        """
-        self._check_texts(dataset.schema)
-        self._check_column(dataset.schema, "labelCol")
-        problem_type_of(dataset.schema, self.getLabelCol(), self.decision.problem_type)
 
     def predict(self, texts: Sequence[str | tuple[str, str] | None]) -> "pd.DataFrame":
         """Score a list on this machine, without Spark, through the engine that `transform` uses.
@@ -271,6 +255,21 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, CpuScor
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
         self._adopt(check_model_files(folder), own["files"], own["summary"])
+
+
+_training = threading.Lock()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One fit at a time trains in a process: they would share its seeds, and its GPU or its cores."""
+    if not _training.acquire(blocking=False):
+        say("another fit trains in this process: this one waits for it")
+        _training.acquire()
+    try:
+        yield
+    finally:
+        _training.release()
 
 
 def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:

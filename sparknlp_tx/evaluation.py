@@ -14,7 +14,14 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
 from sparknlp_tx.labels import label_name, label_names, problem_type_of
-from sparknlp_tx.metrics import classification_metrics, counted_multi_label_metrics, indicators, metrics_of
+from sparknlp_tx.metrics import (
+    classification_metrics,
+    counted_multi_label_metrics,
+    counts_by_label,
+    indicators,
+    label_metrics,
+    metrics_of,
+)
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
@@ -28,10 +35,12 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: by name.
+        by_label: precision, recall, F1 and support of each label, [num_labels]; empty for regression.
         logits, truth, texts: of each row, as `pictures.draw_scores` takes them; None where there are too many rows.
     """
 
     metrics: dict[str, float]
+    by_label: dict[str, np.ndarray] = {}  # noqa: RUF012  a tuple's default, never changed
     logits: np.ndarray | None = None
     truth: Any = None
     texts: list[str] | None = None
@@ -67,7 +76,7 @@ def evaluate_rows(model: "TransformerClassificationModel", dataset: DataFrame, t
     scored = quiet.transform(dataset.select(*columns, truth.alias("__truth")))
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
-        return Evaluation(_counted(scored, decision))
+        return _counted(scored, decision)
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array("__raw")
     text = F.substring(F.concat_ws(" | ", *columns), 1, SHOWN_CHARACTERS) if texts else F.lit("")
     return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text")), decision)
@@ -97,31 +106,35 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     truth, logits = [row[0] for row in rows], np.asarray([row[1] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
-    return Evaluation(metrics_of(decision, logits, truth) | {"rows": len(rows)}, logits, truth, [row[2] for row in rows])
+    metrics, by_label = metrics_of(decision, logits, truth) | {"rows": len(rows)}, {}
+    if decision.problem_type != REGRESSION:
+        predicted = decision.predict(decision.probabilities(logits))
+        by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels)))
+    return Evaluation(metrics, by_label, logits, truth, [row[2] for row in rows])
 
 
-def _counted(scored: DataFrame, decision: Decision) -> dict[str, float]:
+def _counted(scored: DataFrame, decision: Decision) -> Evaluation:
     truth, found = F.col("__truth"), F.col("__prediction")
     if decision.problem_type == SINGLE:
         pairs = scored.groupBy(truth, found).count().collect()
         if not pairs:
-            return {"rows": 0}
-        counts = [row["count"] for row in pairs]
-        metrics = classification_metrics([row[0] for row in pairs], [row[1] for row in pairs], counts, len(decision.labels))
-        return metrics | {"rows": sum(counts)}
+            return Evaluation({"rows": 0})
+        labels, predictions, counts = ([row[n] for row in pairs] for n in range(3))
+        metrics = classification_metrics(labels, predictions, counts, len(decision.labels)) | {"rows": sum(counts)}
+        return Evaluation(metrics, label_metrics(*counts_by_label(labels, predictions, len(decision.labels), counts)))
     if decision.problem_type == REGRESSION:
         error = found - truth
         means = {"pearson": F.corr(truth, found), "mse": F.avg(error**2), "mae": F.avg(F.abs(error)), "var": F.var_pop(truth)}
         row = scored.agg(F.count(truth).alias("rows"), *(value.alias(name) for name, value in means.items())).collect()[0]
         if not row["rows"]:
-            return {"rows": 0}
+            return Evaluation({"rows": 0})
         r2 = 1 - row["mse"] / row["var"] if row["var"] else 0.0
         told = {"pearson": row["pearson"] or 0.0, "mse": row["mse"], "rmse": row["mse"] ** 0.5, "mae": row["mae"], "r2": r2}
-        return told | {"rows": row["rows"]}
+        return Evaluation(told | {"rows": row["rows"]})
     return _counted_labels(scored, decision)
 
 
-def _counted_labels(scored: DataFrame, decision: Decision) -> dict[str, float]:
+def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
     """Of several labels a row: for each label how often it was right, wrong, missed, in one aggregation."""
     truth, found = F.col("__truth"), F.transform("__prediction", lambda index: index.cast("int"))
     kinds = {
@@ -140,6 +153,8 @@ def _counted_labels(scored: DataFrame, decision: Decision) -> dict[str, float]:
     counts = {(r["kind"], r["label"]): r["count"] for r in exploded.groupBy("entry.kind", "entry.label").count().collect()}
     rows = counts.get(("same", -1), 0) + counts.get(("other", -1), 0)
     if not rows:
-        return {"rows": 0}
+        return Evaluation({"rows": 0})
     right, wrong, missed = (np.asarray([counts.get((kind, n), 0) for n in range(len(decision.labels))]) for kind in kinds)
-    return counted_multi_label_metrics(right, wrong, missed) | {"accuracy": counts.get(("same", -1), 0) / rows, "rows": rows}
+    metrics = counted_multi_label_metrics(right, wrong, missed)
+    metrics |= {"accuracy": counts.get(("same", -1), 0) / rows, "rows": rows}
+    return Evaluation(metrics, label_metrics(right, wrong, missed))

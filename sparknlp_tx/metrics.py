@@ -124,12 +124,33 @@ def multi_label_metrics(truth: np.ndarray, chosen: np.ndarray, probabilities: np
     }
 
 
-def counted_multi_label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> dict[str, float]:
-    """Precision, recall and F1, averaged in three ways, from each label's true positives, false positives, false negatives."""
+def label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall, F1 and support (its rows) of each label, from its true positives, false positives, false negatives; 0 where there are none."""
 
     def ratio(part: Any, whole: Any) -> np.ndarray:
         return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
+    tp, fp, fn = right, wrong, missed
+    found = {"precision": ratio(tp, tp + fp), "recall": ratio(tp, tp + fn), "f1": ratio(2 * tp, 2 * tp + fp + fn)}
+    return found | {"support": tp + fn}
+
+
+def counts_by_label(labels: Any, predictions: Any, num_labels: int, weights: Any = None) -> tuple[np.ndarray, ...]:
+    """True positives, false positives and false negatives of each label, float [num_labels] each.
+
+    Args:
+        labels, predictions: indices [n], -1 for a label that is none of them; or indicators [n, num_labels].
+        weights: how often each row counts.
+    """
+    truth, found = (np.asarray(values) for values in (labels, predictions))
+    if truth.ndim == 1:
+        truth, found = (values[:, None] == np.arange(num_labels) for values in (truth, found))
+    weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
+    return tuple((weights[:, None] * kind).sum(axis=0) for kind in (truth & found, ~truth & found, truth & ~found))
+
+
+def counted_multi_label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np.ndarray) -> dict[str, float]:
+    """Precision, recall and F1, averaged in three ways, from each label's true positives, false positives, false negatives."""
     found = {}
     support = right + missed
     for average, (tp, fp, fn) in {
@@ -138,8 +159,9 @@ def counted_multi_label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np
         "weighted": (right, wrong, missed),
     }.items():
         weights = support if average == "weighted" and support.sum() else None
-        values = {"precision": ratio(tp, tp + fp), "recall": ratio(tp, tp + fn), "f1": ratio(2 * tp, 2 * tp + fp + fn)}
-        found |= {f"{average}_{name}": float(np.average(value, weights=weights)) for name, value in values.items()}
+        values = label_metrics(tp, fp, fn)
+        for name in ("precision", "recall", "f1"):
+            found[f"{average}_{name}"] = float(np.average(values[name], weights=weights))
     return found
 
 

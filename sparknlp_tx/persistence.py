@@ -12,6 +12,7 @@ from pyspark.ml.util import DefaultParamsReader, MLReadable, MLReader, MLWritabl
 
 from sparknlp_tx.artifact import FORMAT_VERSION, local_path, read_metadata, write_directory
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.remote import is_remote, read_remote, write_remote
 from sparknlp_tx.version import __version__
 
 
@@ -23,8 +24,16 @@ class StageWriter(MLWriter):
         self.instance = instance
 
     def save(self, path: str) -> None:
-        """Write to a local path, e.g. `/models/a` or `file:/models/a`."""
-        write_directory(path, self._write, self.shouldOverwrite)
+        """Write to a local path, e.g. `/models/a` or `file:/models/a`, or to any other that Spark writes to, e.g. `s3a://b/a`.
+
+        Raises:
+            InputError: something is there already, and `overwrite()` was not called, or it is no saved stage.
+        """
+        if not is_remote(path):
+            write_directory(path, self._write, self.shouldOverwrite)
+            return
+        metadata = stage_metadata(self.instance, self.instance._saved_state())
+        write_remote(self.sparkSession, str(path), metadata, self.instance._model_dir, self.shouldOverwrite)
 
     def _write(self, folder: Path) -> None:
         own = self.instance._saved_state()
@@ -58,16 +67,19 @@ class StageReader(MLReader):
         self.cls = cls
 
     def load(self, path: str) -> Any:
-        """Read from a local path.
+        """Read from a local path, or from any other that Spark reads.
 
         Raises:
             InputError: the folder is not what this class writes, is of a later version, or lacks files.
         """
-        folder = local_path(path)
-        metadata = read_metadata(folder)
+        if is_remote(path):
+            metadata, folder = read_remote(self.sparkSession, str(path))
+        else:
+            folder = local_path(path)
+            metadata = read_metadata(folder)
         name = metadata["class"].rpartition(".")[2]
         if name != self.cls.__name__:
-            raise InputError(f"a saved {self.cls.__name__} in {folder}", f"a {name}", f"Load it with {name}.load.")
+            raise InputError(f"a saved {self.cls.__name__} in {path}", f"a {name}", f"Load it with {name}.load.")
         instance = self.cls()
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)

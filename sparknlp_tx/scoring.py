@@ -97,8 +97,7 @@ def score_pandas(scoring: Scoring, observed: bool = False) -> Callable[[Iterator
     """The same as a pandas UDF, for Spark 4.0, which has no Arrow UDFs."""
 
     def score(batches: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
-        texts = ([frame.iloc[:, position].tolist() for position in range(frame.shape[1])] for frame in batches)
-        for columns, stats in _score_task(texts, scoring):
+        for columns, stats in _score_task(map(_pandas_lists, batches), scoring):
             frame = frame_columns(columns, scoring.decision.labels)[list(scoring.columns)]
             if observed:
                 zeros = EngineStats()
@@ -151,8 +150,18 @@ def _score_task(batches: Iterator[Sequence[list]], scoring: Scoring) -> Iterator
             yield columns, engine.take_stats()
 
 
-def _lists(batch: pa.Array) -> list[list]:
-    return [batch.field(position).to_pylist() for position in range(batch.type.num_fields)]
+def _lists(batch: pa.Array | tuple[pa.Array, ...]) -> list[list]:
+    """The columns of texts in what a UDF gets: a struct of them, one, or several."""
+    if isinstance(batch, pa.StructArray):
+        batch = batch.flatten()  # with the struct's own nulls, as `field` has not
+    return [column.to_pylist() for column in (batch if isinstance(batch, list | tuple) else [batch])]
+
+
+def _pandas_lists(batch: Any) -> list[list]:
+    """The same of pandas."""
+    if hasattr(batch, "columns"):
+        return [batch.iloc[:, position].tolist() for position in range(batch.shape[1])]
+    return [column.tolist() for column in (batch if isinstance(batch, tuple) else [batch])]
 
 
 def _counted(stats: EngineStats, rows: int) -> pa.Array:

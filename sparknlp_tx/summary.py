@@ -1,4 +1,11 @@
-"""What a fitted model says of its training."""
+"""What a fitted model says of its training, and of rows that it was evaluated on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pyspark.sql import DataFrame
 
 
 class TrainingSummary(dict):
@@ -31,3 +38,90 @@ class TrainingSummary(dict):
     def rowsPerSecond(self) -> float | None:
         """Training rows a second."""
         return self.get("rows_per_second")
+
+
+class EvaluationSummary(dict):
+    """What `model.evaluate(df)` found: every metric of the kind of task by its name, and Spark ML's names for those it has too.
+
+    Attributes:
+        labels: the labels' names; what ends in `ByLabel` has their order.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, float],
+        by_label: Mapping[str, "np.ndarray"],
+        labels: Sequence[str],
+        predictions: "Callable[[], DataFrame]",
+    ):
+        super().__init__(metrics)
+        self.labels = list(labels)
+        self._by_label, self._predictions = by_label, predictions
+
+    def __missing__(self, name: str) -> float:
+        raise KeyError(f"no {name} for this kind of task: there are {', '.join(sorted(self)) or 'no rows'}")
+
+    @property
+    def predictions(self) -> "DataFrame":
+        """The rows with the columns of scores; an action on it scores them."""
+        return self._predictions()
+
+    @property
+    def accuracy(self) -> float:
+        """The share of rows whose label, or whose labels all, were found."""
+        return self["accuracy"]
+
+    @property
+    def weightedPrecision(self) -> float:
+        """Precision, averaged over the labels by how many rows have them."""
+        return self["weighted_precision"]
+
+    @property
+    def weightedRecall(self) -> float:
+        """Recall, averaged over the labels by how many rows have them."""
+        return self["weighted_recall"]
+
+    def weightedFMeasure(self, beta: float = 1.0) -> float:
+        """F-measure, averaged over the labels by how many rows have them."""
+        counts, values = self._by_label["support"], self.fMeasureByLabel(beta)
+        return float(sum(count * value for count, value in zip(counts, values, strict=True)) / max(1, sum(counts)))
+
+    @property
+    def areaUnderROC(self) -> float:
+        """Area under the ROC curve: of label 1 of two, else the mean over the labels."""
+        return self["roc_auc"]
+
+    @property
+    def precisionByLabel(self) -> list[float]:
+        """Precision of each label; 0 for one that was never predicted."""
+        return [float(value) for value in self._by_label["precision"]]
+
+    @property
+    def recallByLabel(self) -> list[float]:
+        """Recall of each label; 0 for one that no row has."""
+        return [float(value) for value in self._by_label["recall"]]
+
+    def fMeasureByLabel(self, beta: float = 1.0) -> list[float]:
+        """F-measure of each label."""
+        pairs = zip(self.precisionByLabel, self.recallByLabel, strict=True)
+        return [(1 + beta**2) * p * r / (beta**2 * p + r) if p + r else 0.0 for p, r in pairs]
+
+    @property
+    def meanSquaredError(self) -> float:
+        """Of regression."""
+        return self["mse"]
+
+    @property
+    def rootMeanSquaredError(self) -> float:
+        """Of regression."""
+        return self["rmse"]
+
+    @property
+    def meanAbsoluteError(self) -> float:
+        """Of regression."""
+        return self["mae"]
+
+    @property
+    def r2(self) -> float:
+        """Of regression."""
+        return self["r2"]

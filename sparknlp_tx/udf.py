@@ -1,11 +1,14 @@
 """The columns of scores on a DataFrame: one UDF that returns one struct, and its fields taken out of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import pyarrow as pa
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sparknlp_tx.decisions import SINGLE, Decision
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.scoring import Scoring, score_arrow, score_pandas
 from sparknlp_tx.training_columns import invalid_text, text_column
@@ -30,7 +33,29 @@ def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: S
         if field in ("rawPrediction", "probability"):
             value = F.when(value.isNotNull(), array_to_vector(value))
         scored = scored.withColumn(name, value)
+        attributes = _attributes(field, name, scoring.decision)
+        scored = scored.withMetadata(name, {"ml_attr": attributes}) if attributes else scored
     return scored.drop(struct)
+
+
+def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
+    """What Spark ML keeps of a column (`NominalAttribute`, `AttributeGroup`): the labels by index, the length of a vector."""
+    if field in ("rawPrediction", "probability"):
+        return {"num_attrs": len(decision.labels)}
+    if field == "prediction" and decision.problem_type == SINGLE:
+        return {"type": "nominal", "name": name, "vals": list(decision.labels)}
+    return {}
+
+
+def function_udf(scoring: Scoring) -> Callable[..., Column]:
+    """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays."""
+    returned = scoring.return_type()
+    if hasattr(F, "arrow_udf"):
+        score = score_arrow(scoring)
+        if len(scoring.text_columns) > 1:
+            score.__annotations__["batches"] = Iterator[tuple[pa.Array, ...]]
+        return F.arrow_udf(score, returned).asNondeterministic()
+    return F.pandas_udf(score_pandas(scoring), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
 
 
 def scoring_udf(scoring: Scoring, observed: bool = False) -> Callable[[Column], Column]:

@@ -34,7 +34,8 @@ def texts_of_topics(rows_per_topic: int, seed: int = 0) -> list[tuple[str, str]]
 def spark(tmp_path_factory):
     from sparknlp_tx import local_session
 
-    session = local_session("tests", master="local[2]", warehouse=tmp_path_factory.mktemp("warehouse"))
+    mounted = {"spark.hadoop.fs.viewfs.mounttable.store.link./files": tmp_path_factory.getbasetemp().as_uri()}
+    session = local_session("tests", master="local[2]", warehouse=tmp_path_factory.mktemp("warehouse"), conf=mounted)
     yield session
     session.stop()
 

@@ -1,0 +1,96 @@
+"""What Spark ML's classification models have beside `transform`: vectors of one text, `evaluate`, a function for SQL."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pyspark.ml.linalg import DenseVector
+from pyspark.sql import Column, DataFrame, SparkSession
+
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.labels import problem_type_of
+from sparknlp_tx.summary import EvaluationSummary
+from sparknlp_tx.udf import function_udf
+
+if TYPE_CHECKING:
+    from sparknlp_tx.tokenization import Text
+
+
+class ClassificationModelMethods:
+    """Methods of a fitted model by the names that `LogisticRegressionModel` gives them."""
+
+    @property
+    def numClasses(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    @property
+    def hasSummary(self) -> bool:
+        """Whether the model was trained by this library, so that `summary` tells of it."""
+        return bool(self.summary)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Names of the text column and, for pairs, of the second one."""
+        return tuple(name for name in map(self._column, ("textCol", "textPairCol")) if name)
+
+    def predictRaw(self, value: "Text") -> DenseVector:
+        """The logits of one text, or of one (text, pair) tuple, on this machine: [numClasses].
+
+        Raises:
+            InputError: the text is None or empty, or the model is of regression.
+        """
+        return self._vector_of(value, "rawPrediction")
+
+    def predictProbability(self, value: "Text") -> DenseVector:
+        """The labels' probabilities for one text, or for one (text, pair) tuple, on this machine: [numClasses].
+
+        Raises:
+            InputError: the text is None or empty, or the model is of regression.
+        """
+        return self._vector_of(value, "probability")
+
+    def _vector_of(self, value: "Text", field: str) -> DenseVector:
+        if field not in self.decision.fields:
+            raise InputError(f"a model with labels, for {field}", "one of regression", "Take predict([text]).")
+        found = self.copy({self.getParam(f"{field}Col"): field, self.handleInvalid: "error"}).predict([value])
+        return DenseVector(found[field].iloc[0])
+
+    @property
+    def udf(self) -> Callable[..., Column]:
+        """A function of a text, or of a text and its pair, for expressions, for SQL and for streaming DataFrames.
+
+        It gives a struct: `rawPrediction` and `probability` as arrays, `prediction`, `predictedLabel`, as far as the model has them
+        and the Params of their columns are not empty. A null or empty text gives a null in each, with `handleInvalid` `error` it
+        fails. Made for the active session, to whose executors the model is made known.
+
+        Example:
+            >>> df.select(model.udf("text").predictedLabel)
+            >>> spark.udf.register("classify", model.udf)
+            >>> spark.sql("SELECT classify(text).predictedLabel FROM reviews")
+        """
+        spark = SparkSession.getActiveSession()
+        if spark is None:
+            raise InputError("an active Spark session", "none", "Start one, or use predict(list), which needs none.")
+        return function_udf(self._distributed(spark))
+
+    def evaluate(self, dataset: DataFrame) -> EvaluationSummary:
+        """Score labelled rows on the executors, once, and measure; rows without a text are left out.
+
+        Raises:
+            InputError: a text column or the label column is missing, or of a type that does not go with the model.
+        """
+        from sparknlp_tx.evaluation import evaluate_rows
+
+        self.check_labelled(dataset)
+        found = evaluate_rows(self, dataset)
+        return EvaluationSummary(found.metrics, found.by_label, list(self.labels), lambda: self.transform(dataset))
+
+    def check_labelled(self, dataset: DataFrame) -> None:
+        """Check that a DataFrame has the columns to evaluate the model on; starts no job.
+
+        Raises:
+            InputError: a text column or the label column is missing, or of a type that does not go with the model.
+        """
+        self._check_texts(dataset.schema)
+        self._check_column(dataset.schema, "labelCol")
+        problem_type_of(dataset.schema, self.getLabelCol(), self.decision.problem_type)

@@ -1,0 +1,119 @@
+"""Saved stages on file systems that Spark alone sees (object stores, HDFS): the same files, as a table that Spark writes and reads.
+
+PATH/metadata     Spark ML's metadata, as a text file, written last: `Pipeline.load` reads it there
+PATH/files        the files of model/ in pieces: number (their order), name, content; a Parquet table
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from sparknlp_tx.artifact import check_metadata, file_hashes, temporary_directory
+from sparknlp_tx.errors import InputError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PIECE_BYTES = 8 * 1024 * 1024
+PIECES = 4  # that travel at once
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names a file system of Spark's."""
+    return urlparse(str(path)).scheme not in ("", "file")
+
+
+def write_remote(spark: "SparkSession", path: str, metadata: dict[str, Any], model: Path | None, overwrite: bool) -> None:
+    """Write a stage's metadata, and its model directory where it has one.
+
+    Raises:
+        InputError: something is there already and `overwrite` is false, or it is no saved stage; Spark does not know the file
+            system.
+    """
+    there = _metadata(spark, path)
+    if there is not None and not overwrite:
+        raise InputError(f"nothing at {path} yet", "a saved stage there", "Save elsewhere, or with write().overwrite().")
+    if there is not None:
+        check_metadata(there, path)
+    mode = "overwrite"
+    group: list[tuple[int, str, bytearray]] = []
+
+    def flush() -> None:
+        nonlocal mode
+        table = spark.createDataFrame(group, "number long, name string, content binary")
+        table.coalesce(1).write.mode(mode).parquet(f"{path}/files")
+        mode = "append"
+        group.clear()
+
+    for piece in _pieces(model) if model is not None else ():
+        group.append(piece)
+        if len(group) == PIECES:
+            flush()
+    if group:
+        flush()
+    text = spark.createDataFrame([(json.dumps(metadata),)], "value string")
+    text.coalesce(1).write.mode("overwrite").text(f"{path}/metadata")
+
+
+def read_remote(spark: "SparkSession", path: str) -> tuple[dict[str, Any], Path]:
+    """A stage's metadata, and a temporary folder with the files of its model directory in `model/`.
+
+    Raises:
+        InputError: nothing is there, or not what `write_remote` wrote; files are damaged or missing.
+    """
+    text = _metadata(spark, path)
+    if text is None:
+        raise InputError(f"a saved stage at {path}", "nothing", "Give the path that save wrote to.")
+    metadata = check_metadata(text, path)
+    folder = temporary_directory("loaded")
+    known = metadata["sparknlpTx"].get("files")
+    if known is not None:
+        _fetch(spark.read.parquet(f"{path}/files"), folder / "model")
+        found = file_hashes(folder / "model")
+        wrong = sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name))
+        if wrong:
+            raise InputError(f"the model's files at {path} as they were", f"others: {', '.join(wrong[:5])}", "Save it again.")
+    return metadata, folder
+
+
+def _metadata(spark: "SparkSession", path: str) -> str | None:
+    """The text of a saved stage's metadata; None where there is none."""
+    try:
+        return "\n".join(row[0] for row in spark.read.text(f"{path}/metadata").collect())
+    except Exception as error:  # what it is hangs on the kind of session
+        if "PATH_NOT_FOUND" in str(error):
+            return None
+        if "No FileSystem for scheme" in str(error):
+            remedy = "Add its jars to the session (for s3a: hadoop-aws), or give a path that is mounted."
+            raise InputError("a path on a file system that Spark knows", path, remedy) from None
+        raise
+
+
+def _pieces(model: Path) -> Iterator[tuple[int, str, bytearray]]:
+    """The files of a directory in pieces, an empty file as one."""
+    number = 0
+    for file in sorted(path for path in model.rglob("*") if path.is_file()):
+        with open(file, "rb") as stream:
+            piece: bytes | None = stream.read(PIECE_BYTES)
+            while piece is not None:
+                yield number, file.relative_to(model).as_posix(), bytearray(piece)
+                number += 1
+                piece = stream.read(PIECE_BYTES) or None
+
+
+def _fetch(table: "DataFrame", folder: Path) -> None:
+    """Write the files of a table of pieces."""
+    from pyspark.sql import functions as F
+
+    count = table.count()
+    for start in range(0, count, PIECES):
+        group = table.filter(F.col("number").between(start, start + PIECES - 1)).orderBy("number").collect()
+        for row in group:
+            file = folder / row["name"]
+            if folder.resolve() not in file.resolve().parents:
+                raise InputError("files within a model's folder", repr(row["name"]), "Load only models that you trust.")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with open(file, "ab") as stream:
+                stream.write(row["content"])

@@ -1,0 +1,220 @@
+"""Our estimator and model behave as Spark ML's own do: methods, evaluators, pipelines, tuning, functions, streams."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
+from pyspark.ml.feature import IndexToString, SQLTransformer
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
+from pyspark.sql import functions as F
+
+from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
+from sparknlp_tx.errors import InputError
+from sparknlp_tx.evaluation import evaluate
+
+# What LogisticRegression has and we have not, and why.
+LEFT_OUT = {
+    **dict.fromkeys(("featuresCol", "getFeaturesCol", "setFeaturesCol", "numFeatures"), "texts are the features: textCol"),
+    **dict.fromkeys(("maxIter", "getMaxIter", "setMaxIter"), "numTrainEpochs; steps: trainingArgs max_steps"),
+    **dict.fromkeys(("regParam", "getRegParam", "setRegParam"), "trainingArgs weight_decay"),
+    **dict.fromkeys(("elasticNetParam", "getElasticNetParam", "setElasticNetParam"), "no L1 penalty in fine-tuning"),
+    **dict.fromkeys(("tol", "getTol", "setTol"), "earlyStoppingPatience"),
+    **dict.fromkeys(("fitIntercept", "getFitIntercept", "setFitIntercept"), "the checkpoint's head decides"),
+    **dict.fromkeys(("standardization", "getStandardization", "setStandardization"), "texts have no scale"),
+    **dict.fromkeys(("family", "getFamily", "setFamily"), "problemType"),
+    **dict.fromkeys(("aggregationDepth", "getAggregationDepth", "setAggregationDepth"), "no tree of aggregations"),
+    **dict.fromkeys(("maxBlockSizeInMB", "getMaxBlockSizeInMB", "setMaxBlockSizeInMB"), "batchSize, tokensPerBatch"),
+    **dict.fromkeys(("coefficients", "coefficientMatrix", "intercept", "interceptVector"), "the weights lie in model/"),
+    **{
+        f"{verb}{bound}BoundsOn{what}": "no bounds on weights"
+        for verb in ("", "get", "set")
+        for bound in ("Lower", "Upper", "lower", "upper")
+        for what in ("Coefficients", "Intercepts")
+    },
+}
+
+
+def public(cls):
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+def test_what_logistic_regression_has_and_we_have_not_has_a_reason(model):
+    lacking = public(LogisticRegression) - public(TransformerClassifier)
+    lacking |= public(LogisticRegressionModel) - public(TransformerClassificationModel) - set(vars(model))
+    assert lacking - set(LEFT_OUT) == set()
+    assert {name for name in LEFT_OUT if name in public(TransformerClassifier)} == set()
+
+
+def test_vectors_of_one_text(model):
+    text = "my card is lost"
+    expected = model.predict([text]).iloc[0]
+    assert np.allclose(model.predictRaw(text).toArray(), expected["rawPrediction"])
+    assert np.allclose(model.predictProbability(text).toArray(), expected["probability"])
+    assert model.copy({model.probabilityCol: "", model.textCol: "body"}).predictProbability(text).size == model.numClasses
+    assert model.hasSummary
+    with pytest.raises(InputError, match="no null and no empty text"):
+        model.predictRaw("")
+
+
+def test_evaluate_gives_a_summary(model, test_df):
+    from pyspark.sql.types import DoubleType
+
+    found = model.evaluate(test_df)
+    assert dict(found) == evaluate(model, test_df)
+    index = F.create_map(*(F.lit(x) for pair in zip(model.labels, range(3), strict=True) for x in pair))
+    scored = model.transform(test_df).withColumn("index", index[F.col("label")].cast(DoubleType()))
+    evaluator = MulticlassClassificationEvaluator(labelCol="index")
+    for ours, name in (
+        (found.accuracy, "accuracy"),
+        (found.weightedPrecision, "weightedPrecision"),
+        (found.weightedRecall, "weightedRecall"),
+    ):
+        assert ours == pytest.approx(evaluator.evaluate(scored, {evaluator.metricName: name}))
+    for beta in (1.0, 2.0):
+        maps = {evaluator.metricName: "weightedFMeasure", evaluator.beta: beta}
+        assert found.weightedFMeasure(beta) == pytest.approx(evaluator.evaluate(scored, maps))
+    for position in range(3):
+        for ours, name in ((found.precisionByLabel, "precisionByLabel"), (found.recallByLabel, "recallByLabel")):
+            maps = {evaluator.metricName: name, evaluator.metricLabel: float(position)}
+            assert ours[position] == pytest.approx(evaluator.evaluate(scored, maps))
+    assert found.predictions.columns == model.transform(test_df).columns
+    with pytest.raises(KeyError, match="no mse for this kind of task"):
+        found.meanSquaredError  # noqa: B018
+
+
+def test_spark_knows_the_labels_of_the_prediction(model, test_df):
+    scored = model.transform(test_df)
+    assert scored.schema["prediction"].metadata["ml_attr"]["vals"] == list(model.labels)
+    assert scored.schema["probability"].metadata["ml_attr"]["num_attrs"] == 3
+    named = IndexToString(inputCol="prediction", outputCol="named").transform(scored)
+    assert named.where("named != predictedLabel").count() == 0
+
+
+def test_evaluators_of_spark_take_the_columns_as_they_are(train_df, settings):
+    df = train_df.withColumn("label", (F.col("label") == "card").cast("int"))
+    model = TransformerClassifier(**settings | {"numTrainEpochs": 3.0}).fit(df)
+    scored = model.transform(df)
+    assert BinaryClassificationEvaluator().evaluate(scored) > 0.9
+    for name in ("accuracy", "f1", "logLoss"):
+        assert MulticlassClassificationEvaluator(metricName=name).evaluate(scored) == pytest.approx(
+            {"logLoss": model.evaluate(df)["log_loss"]}.get(name, 1.0), abs=0.11
+        )
+
+
+def test_a_function_for_expressions_and_sql(spark, model, test_df):
+    expected = {row["id"]: row["predictedLabel"] for row in model.transform(test_df).collect()}
+    rows = test_df.select("id", model.udf("text").alias("scores")).collect()
+    assert {row["id"]: row["scores"]["predictedLabel"] for row in rows} == expected
+    spark.udf.register("classify", model.udf)
+    test_df.createOrReplaceTempView("tickets")
+    found = spark.sql(
+        "SELECT id, classify(text).predictedLabel AS label, classify(NULL).prediction AS none FROM tickets"
+    ).collect()
+    assert {row["id"]: row["label"] for row in found} == expected
+    assert {row["none"] for row in found} == {None}
+
+
+def test_a_function_of_pairs(spark, model, test_df):
+    pairs = model.copy({model.textPairCol: "other"})
+    df = test_df.withColumn("other", F.upper("text"))
+    expected = {row["id"]: row["prediction"] for row in pairs.transform(df).collect()}
+    found = df.select("id", pairs.udf("text", "other").prediction.alias("p")).collect()
+    assert {row["id"]: row["p"] for row in found} == expected
+
+
+def test_streams_are_scored(spark, model, test_df, tmp_path):
+    test_df.write.format("delta").save(str(tmp_path / "in"))
+    stream = spark.readStream.format("delta").load(str(tmp_path / "in"))
+    scored = model.transform(stream).withColumn("same", model.udf("text").prediction == F.col("prediction"))
+    query = scored.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "checkpoint"))
+    query.trigger(availableNow=True).start(str(tmp_path / "out")).awaitTermination()
+    rows = spark.read.format("delta").load(str(tmp_path / "out")).collect()
+    assert {row["id"]: row["prediction"] for row in rows} == {
+        r["id"]: r["prediction"] for r in model.transform(test_df).collect()
+    }
+    assert all(row["same"] for row in rows)
+
+
+def pipeline(settings, **params):
+    before = SQLTransformer(statement="SELECT *, lower(text) AS lowered FROM __THIS__")
+    ours = TransformerClassifier(**settings | {"numTrainEpochs": 1.0, "textCol": "lowered"} | params)
+    return ours, Pipeline(stages=[before, ours, IndexToString(inputCol="prediction", outputCol="named")])
+
+
+LOAD = """
+import json, sys
+from sparknlp_tx import local_session
+from pyspark.ml.tuning import CrossValidatorModel
+spark = local_session(master="local[1]")
+model = CrossValidatorModel.load(sys.argv[1])
+rows = model.transform(spark.read.parquet(sys.argv[2])).select("id", "named", "prediction").orderBy("id").collect()
+print(json.dumps([model.avgMetrics, [[row["named"], row["prediction"]] for row in rows]]))
+"""
+
+
+@pytest.mark.slow
+def test_tuning_over_a_pipeline_saved_and_loaded_in_a_fresh_process(spark, train_df, test_df, settings, tmp_path):
+    indexed = train_df.withColumn("label", F.expr("CASE label WHEN 'card' THEN 0 WHEN 'rate' THEN 1 ELSE 2 END"))
+    ours, stages = pipeline(settings)
+    grid = ParamGridBuilder().addGrid(ours.learningRate, [1e-6, 1e-3]).addGrid(ours.numTrainEpochs, [1.0, 12.0]).build()
+    tuner = CrossValidator(
+        estimator=stages,
+        estimatorParamMaps=grid,
+        evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
+        numFolds=2,
+        seed=1,
+    )
+    tuner.write().overwrite().save(str(tmp_path / "unfitted"))
+    again = CrossValidator.load(str(tmp_path / "unfitted"))
+    assert [sorted((p.name, v) for p, v in each.items()) for each in again.getEstimatorParamMaps()] == [
+        sorted((p.name, v) for p, v in each.items()) for each in grid
+    ]
+    fitted = again.fit(indexed)
+    assert np.argmax(fitted.avgMetrics) == 3
+    fitted.write().overwrite().save(str(tmp_path / "fitted"))
+    test_df.write.parquet(str(tmp_path / "test"))
+    command = [sys.executable, "-c", LOAD, str(tmp_path / "fitted"), str(tmp_path / "test")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    metrics, rows = json.loads(answer.stdout.splitlines()[-1])
+    assert metrics == fitted.avgMetrics
+    here = fitted.transform(test_df).select("named", "prediction", "id").orderBy("id").collect()
+    assert rows == [[row["named"], row["prediction"]] for row in here]
+
+
+def test_a_pipeline_is_saved_and_loaded(model, test_df, settings, tmp_path):
+    stages = pipeline(settings)[1].getStages()
+    fitted = PipelineModel([stages[0], model.copy({model.textCol: "lowered"}), stages[2]])
+    fitted.write().overwrite().save(str(tmp_path / "p"))
+    loaded = PipelineModel.load(str(tmp_path / "p"))
+    assert loaded.transform(test_df).collect() == fitted.transform(test_df).collect()
+    Pipeline(stages=stages).write().overwrite().save(str(tmp_path / "u"))
+    again = Pipeline.load(str(tmp_path / "u")).getStages()[1]
+    assert again.extractParamMap() == stages[1].extractParamMap()
+
+
+def test_a_split_with_parallel_fits_trains_one_after_another(train_df, settings, capsys):
+    ours = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
+    df = train_df.withColumn("label", (F.col("label") == "card").cast("int"))
+    grid = ParamGridBuilder().addGrid(ours.seed, [1, 2]).build()
+    split = TrainValidationSplit(
+        estimator=ours, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), parallelism=2, seed=1
+    )
+    metrics = split.fit(df).validationMetrics
+    assert "another fit trains in this process: this one waits for it" in capsys.readouterr().err
+    alone = split.copy({split.parallelism: 1}).fit(df).validationMetrics
+    assert metrics == alone
+
+
+def test_fit_with_maps(train_df, settings):
+    ours = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
+    models = ours.fit(train_df, [{ours.maxLength: 8}, {ours.maxLength: 16}])
+    assert [model.getMaxLength() for model in models] == [8, 16]
+    assert ours.fit(train_df, {ours.predictionCol: "p"}).getPredictionCol() == "p"
+    assert dict(ours.fitMultiple(train_df, [{ours.seed: 5}])).keys() == {0}
+    assert "textCol: column of the texts (default: text" in ours.explainParams()
