@@ -118,8 +118,6 @@ def fine_tune(
 
     from sparknlp_tx.callbacks import History, watchers
     from sparknlp_tx.dropout import fast_dropout
-    from sparknlp_tx.embeddings import TokenRows
-    from sparknlp_tx.lora import add_lora
     from sparknlp_tx.trainer import ClassifierTrainer
     from sparknlp_tx.training_arguments import trainer_arguments
 
@@ -127,10 +125,8 @@ def fine_tune(
     encoder = TextEncoder(output_dir)
     args = trainer_arguments(settings, Path(work_dir, "trainer"), validation is not None)
     history = History(on_log, len(train), settings.best_metric)
-    model = load_classifier(settings, encoder, args.device.type)
-    lora = add_lora(model, settings.lora_rank) if settings.lora_rank else None
     train, validation = _tokens(train), validation and _tokens(validation)
-    embedding = TokenRows(model, args, [train, *filter(None, [validation])])
+    model, lora, embedding = _trained_parts(settings, encoder, args, [train, *filter(None, [validation])])
     _check_disk(model, args, Path(work_dir))
     trainer = ClassifierTrainer(
         settings=settings,
@@ -153,6 +149,16 @@ def fine_tune(
         if trainer.is_world_process_zero():
             (lora.merge_and_unload() if lora else trainer.model).float().save_pretrained(output_dir)
     return result
+
+
+def _trained_parts(settings: TrainingSettings, encoder: TextEncoder, args: Any, tokens: "list[datasets.Dataset]") -> tuple:
+    """The model; what merges its adapters, where it has some; what gives it its whole embedding back."""
+    from sparknlp_tx.embeddings import TokenRows
+    from sparknlp_tx.lora import add_lora
+
+    model = load_classifier(settings, encoder, args.device.type)
+    lora = add_lora(model, settings.lora_rank) if settings.lora_rank else None
+    return model, lora, TokenRows(model, args, tokens)
 
 
 def _tokens(rows: "datasets.Dataset") -> "datasets.Dataset":
