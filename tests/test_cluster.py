@@ -15,7 +15,7 @@ from sparknlp_tx import TransformerClassificationModel, TransformerClassifier, l
 from sparknlp_tx.evaluation import evaluate
 
 saved, data, root = sys.argv[1:]
-spark = local_session(master="local-cluster[2,1,1024]", conf={"spark.executorEnv.PYTHONPATH": root})
+spark = local_session(master="local-cluster[2,1,1024]", conf={"spark.executorEnv.PYTHONPATH": root, "spark.stage.maxConsecutiveAttempts": "2"})
 try:
     df = spark.read.format("delta").load(data)
     model = TransformerClassificationModel.load(saved)
