@@ -112,7 +112,7 @@ class History(TrainerCallback):
     def _note(self, state: Any) -> str:
         last = {name: value for entry in self.entries for name, value in entry.items()}
         known = [
-            f"{name.removeprefix('eval_')} {last[name]:.4g}"
+            f"{name.replace('eval_', 'validation ')} {last[name]:.4g}"
             for name in ("loss", "eval_loss", f"eval_{self._metric}")
             if name in last
         ]

@@ -52,6 +52,7 @@ class ClassificationModelMethods:
     def _vector_of(self, value: "Text", field: str) -> DenseVector:
         if field not in self.decision.fields:
             raise InputError(f"a model with labels, for {field}", "one of regression", "Take predict([text]).")
+        self._ensure_export()  # before it is copied: not for each text anew
         found = self.copy({self.getParam(f"{field}Col"): field, self.handleInvalid: "error"}).predict([value])
         return DenseVector(found[field].iloc[0])
 

@@ -194,7 +194,7 @@ class InferenceEngine:
         while start < len(order):
             size = self._batch_rows(lengths[start:])
             batch = order[start : start + size]
-            inputs = self.encoder.pad(tokens, batch, TOKENS_STEP if len(batch) < SMALL_BATCH else 1)
+            inputs = self.encoder.pad(tokens, batch, self._step(len(batch), int(lengths[start])))
             try:
                 outputs.append(backend(inputs))
             except RuntimeError as error:
@@ -206,6 +206,11 @@ class InferenceEngine:
             self.stats.padded_tokens += inputs["input_ids"].size
             start += len(batch)
         logits[order] = backend.fetch(outputs)
+
+    def _step(self, rows: int, longest: int) -> int:
+        """To a multiple of how many tokens a batch is padded: in steps where it is small, and the budget takes it."""
+        padded = -(-longest // TOKENS_STEP) * TOKENS_STEP
+        return TOKENS_STEP if rows < SMALL_BATCH and rows * padded <= self._tokens_per_batch else 1
 
     def _batch_rows(self, lengths: np.ndarray) -> int:
         """How many of the remaining rows, longest first, go into the next batch.
