@@ -81,7 +81,7 @@ def _token_embedding(model: Any) -> str | None:
     """The name of a model's token embedding; None where it is not trained, is more than rows of a table, or is used elsewhere too."""
     try:
         found = model.get_input_embeddings()
-    except NotImplementedError:
+    except NotImplementedError:  # transformers' word for a model that has no table of tokens
         return None
     if type(found) is not torch.nn.Embedding or not found.weight.requires_grad or found.max_norm or found.scale_grad_by_freq:
         return None

@@ -24,7 +24,7 @@ def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: S
     texts = scoring.text_columns
     if scoring.handle_invalid == "skip":
         dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
-    score = scoring_udf(scoring, observation is not None)
+    score = scoring_udf(scoring, observed=observation is not None)
     scored = dataset.withColumn(struct, score(F.struct(*map(text_column, texts))))
     if observation is not None:
         scored = observation.on(scored, struct)
@@ -49,21 +49,20 @@ def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
 
 def function_udf(scoring: Scoring) -> Callable[..., Column]:
     """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays."""
-    returned = scoring.return_type()
-    if hasattr(F, "arrow_udf"):
-        score = score_arrow(scoring)
-        if len(scoring.text_columns) > 1:
-            score.__annotations__["batches"] = Iterator[tuple[pa.Array, ...]]
-        return F.arrow_udf(score, returned).asNondeterministic()
-    return F.pandas_udf(score_pandas(scoring), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
+    return scoring_udf(scoring, Iterator[tuple[pa.Array, ...] if len(scoring.text_columns) > 1 else pa.Array])
 
 
-def scoring_udf(scoring: Scoring, observed: bool = False) -> Callable[[Column], Column]:
+def scoring_udf(scoring: Scoring, taken: Any = Iterator[pa.Array], observed: bool = False) -> Callable[..., Column]:
     """The UDF that scores structs of texts: an Arrow UDF, or where Spark has none yet (4.0) a pandas UDF.
 
     Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
+
+    Args:
+        taken: what Spark hands to it, as a type hint, by which Spark tells one column from several.
     """
     returned = scoring.return_type(observed)
     if hasattr(F, "arrow_udf"):
-        return F.arrow_udf(score_arrow(scoring, observed), returned).asNondeterministic()
+        score = score_arrow(scoring, observed)
+        score.__annotations__["batches"] = taken
+        return F.arrow_udf(score, returned).asNondeterministic()
     return F.pandas_udf(score_pandas(scoring, observed), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()

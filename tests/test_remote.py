@@ -5,6 +5,7 @@ import json
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import InputError
@@ -58,9 +59,10 @@ def test_what_is_wrong_there_is_told(spark, model, store):
     ):
         TransformerClassifier.load(f"{path}/model")
     pieces = spark.read.parquet(f"{path}/model/files")
-    pieces.where("name != 'config.json'").coalesce(1).write.parquet(f"{path}/fewer")
+    damaged = F.when(pieces.name == "config.json", F.lit(bytearray(b"{}"))).otherwise(pieces.content)
+    pieces.withColumn("content", damaged).coalesce(1).write.parquet(f"{path}/damaged")
     (folder / "model" / "files").rename(folder / "whole")
-    (folder / "fewer").rename(folder / "model" / "files")
+    (folder / "damaged").rename(folder / "model" / "files")
     with pytest.raises(InputError, match=r"the model's files at viewfs://.* as they were; found others: config\.json"):
         TransformerClassificationModel.load(f"{path}/model")
     later = json.loads(spark.read.text(f"{path}/model/metadata").first()[0])
