@@ -10,8 +10,10 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 demo: $(VENV)/.installed ## The main job end to end: prepare, train, score, MLflow. CHECKPOINT=NAME for a model of your own
 	$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-test: $(VENV)/.installed ## Every test
+test: $(VENV)/.installed ## Every test; and on Spark Connect and a cluster of processes what every session has to do
 	$(RUN) -m pytest
+	$(RUN) -m pytest --session connect
+	$(RUN) -m pytest --session local-cluster
 
 quick: $(VENV)/.installed ## The tests that are not slow
 	$(RUN) -m pytest -m "not slow and not realdata"

@@ -31,7 +31,7 @@ def make_model(options: argparse.Namespace, texts: list[str]) -> str:
         texts, checkpoint, hidden_size=options.hidden, num_hidden_layers=options.layers, max_length=max(options.tokens, 512)
     )
     encoder = save_tokenizer(checkpoint, options.tokens, folder)
-    settings = TrainingSettings(checkpoint, list("abcd"), options.tokens, 32, 1e-4, 1e-4, 1.0, 0)
+    settings = TrainingSettings(checkpoint, list("abcd"), options.tokens, 32, 1e-4, 1e-4, 1e-4, 1.0, 0)
     load_classifier(settings, encoder).save_pretrained(folder)
     return folder
 

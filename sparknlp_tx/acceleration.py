@@ -13,7 +13,7 @@ from sparknlp_tx.decisions import REGRESSION, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import true_labels
 from sparknlp_tx.staging import staged_texts, with_texts
-from sparknlp_tx.training_columns import invalid_text
+from sparknlp_tx.training_columns import invalid_text, text_column
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
@@ -71,9 +71,8 @@ class CpuScoring:
         self._ensure_export()
         names = self.text_columns
         labelled = self.getLabelCol() in dataset.columns
-        columns = [F.col(f"`{name}`") for name in names] + (
-            [true_labels(dataset, self.getLabelCol(), decision)] if labelled else []
-        )
+        columns = [text_column(name).alias(name) for name in names]
+        columns += [true_labels(dataset, self.getLabelCol(), decision)] if labelled else []
         valid = dataset.filter(~invalid_text(*names, *[None] * (2 - len(names))))
         anyhow = valid.orderBy(F.xxhash64(*names)).select(*columns)  # tables often stand in the order of their labels
         rows = [tuple(row) for row in anyhow.limit(CALIBRATION_ROWS + AGREEMENT_ROWS).collect()]

@@ -14,6 +14,7 @@ from sparknlp_tx.decisions import MULTI, REGRESSION, Decision
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import measured, true_labels
 from sparknlp_tx.metrics import indicators, metrics_of
+from sparknlp_tx.training_columns import text_column
 
 FEATURES = 2**15
 REGULARISATION = 1e-3
@@ -50,7 +51,7 @@ def tfidf_baseline(
 
 
 def _rows(df: DataFrame, text_columns: tuple[str, ...], label_col: str, decision: Decision) -> DataFrame:
-    text = F.concat_ws(" ", *(F.col(f"`{name}`") for name in text_columns))
+    text = F.concat_ws(" ", *map(text_column, text_columns))
     rows = df.select(text.alias("text"), true_labels(df, label_col, decision).alias("truth"))
     return rows.filter(F.col("truth").isNotNull())
 

@@ -141,14 +141,18 @@ class FitChecks:
     def _settings(self, problem_type: str, labels: LabelCounts | None = None) -> "TrainingSettings":
         from sparknlp_tx.training import TrainingSettings
 
+        names, head_rate = labels.labels if labels else [], self.getHeadLearningRate()
+        own = self.isDefined("headLearningRate")  # few labels: what a pooler has learnt before is soon lost
+        pooler_rate = head_rate if own else min(head_rate, self.getLearningRate() * max(1, len(names)))
         balanced = labels is not None and self.getClassWeights() == "balanced"
         return TrainingSettings(
             checkpoint=self.getCheckpoint(),
-            labels=labels.labels if labels else [],
+            labels=names,
             max_length=self.getMaxLength(),
             batch_size=self.getBatchSize(),
             learning_rate=self.getLearningRate(),
-            head_learning_rate=self.getHeadLearningRate(),
+            head_learning_rate=head_rate,
+            pooler_learning_rate=pooler_rate,
             num_train_epochs=self.getNumTrainEpochs(),
             seed=self.getSeed(),
             training_args=self.getTrainingArgs(),

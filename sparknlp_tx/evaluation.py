@@ -22,6 +22,7 @@ from sparknlp_tx.metrics import (
     label_metrics,
     metrics_of,
 )
+from sparknlp_tx.training_columns import text_column
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
@@ -78,7 +79,8 @@ def evaluate_rows(model: "TransformerClassificationModel", dataset: DataFrame, t
     if not small:
         return _counted(scored, decision)
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array("__raw")
-    text = F.substring(F.concat_ws(" | ", *columns), 1, SHOWN_CHARACTERS) if texts else F.lit("")
+    shown = F.concat_ws(" | ", *map(text_column, model.text_columns))
+    text = F.substring(shown, 1, SHOWN_CHARACTERS) if texts else F.lit("")
     return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text")), decision)
 
 

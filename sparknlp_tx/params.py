@@ -67,7 +67,8 @@ class TransformerClassifierParams(
     headLearningRate = _param(
         "headLearningRate",
         "peak learning rate of all above the encoder's layers (pooler, classifier); "
-        "default: 100 times learningRate, at most 5e-3",
+        "default: 100 times learningRate, at most 5e-3; then a pooler that the checkpoint brings learns at learningRate times the "
+        "number of labels, up to that",
         positive_float,
     )
     numTrainEpochs = _param("numTrainEpochs", "passes over the training rows", positive_float)

@@ -11,6 +11,7 @@ from pyspark.sql.types import ArrayType, FractionalType
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.tokenization import TextEncoder
+from sparknlp_tx.training_columns import text_column
 
 HELD_OUT = 0.1  # the part of the training rows that a missing validation or test split takes
 LENGTH_SAMPLE = 10_000
@@ -137,7 +138,9 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
     from sparknlp_tx.preprocessing import save_tokenizer
 
     encoder: TextEncoder = save_tokenizer(checkpoint, None, temporary_directory("tokenizer"))
-    rows = df.select([F.substring(name, 1, 100_000).alias(name) for name in df.columns if name != "label"]).limit(LENGTH_SAMPLE)
+    rows = df.select([F.substring(text_column(name), 1, 100_000).alias(name) for name in df.columns if name != "label"]).limit(
+        LENGTH_SAMPLE
+    )
     texts = [tuple(row) if len(row) > 1 else row[0] for row in rows.dropna().collect()]
     lengths = encoder.encode(texts).lengths()
     p50, p95 = np.percentile(lengths, (50, 95))

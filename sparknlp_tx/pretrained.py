@@ -67,8 +67,8 @@ def checkpoint_labels(checkpoint: str, problem_type: str) -> list[str]:
     return [config.id2label[index] for index in sorted(config.id2label)]
 
 
-def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: str = "cpu") -> Any:
-    """The checkpoint with a head for the labels.
+def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: str = "cpu") -> tuple[Any, set[str]]:
+    """The checkpoint with a head for the labels; and the names of the parameters that it did not bring.
 
     A checkpoint that was fine-tuned for the same labels, or for the first of them, goes on from its own head. A new head starts at
     the labels' own frequencies, or at the mean target, so that its first steps are not spent on finding them.
@@ -113,7 +113,7 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
                 rows[name].copy_(torch.tensor(settings.start_bias))
             if known and known == names[: len(known)]:
                 rows[name][: len(known)] = _weights(settings.checkpoint, name)
-    return model
+    return model, new
 
 
 def _is_of_labels(name: str, parameter: Any, model: Any, num_labels: int) -> bool:
@@ -128,6 +128,19 @@ def _weights(checkpoint: str, name: str) -> Any:
     with quiet_transformers():
         model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype="float32")
     return dict(model.named_parameters())[name].data
+
+
+def head_rates(model: Any, new: set[str], settings: "TrainingSettings") -> dict[str, float]:
+    """The peak learning rate of each parameter above the encoder's layers, by its name.
+
+    Args:
+        new: names of the parameters that the checkpoint did not bring. A pooler that it did has a rate of its own.
+    """
+    pooler = model.base_model_prefix + ".pooler."
+    return {
+        name: settings.pooler_learning_rate if name.startswith(pooler) and name not in new else settings.head_learning_rate
+        for name in head_parameters(model)
+    }
 
 
 def head_parameters(model: Any) -> set[str]:

@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 class ClassifierTrainer(Trainer):
     """A Trainer whose head learns at a rate of its own, and whose rows and labels may have weights."""
 
-    def __init__(self, *, settings: "TrainingSettings", encoder: TextEncoder, model: Any, **kwargs: Any):
+    def __init__(
+        self, *, settings: "TrainingSettings", encoder: TextEncoder, model: Any, head_rates: dict[str, float], **kwargs: Any
+    ):
         if not settings.lora_rank:
             freeze(model, settings.train_layers)
         decision = decision_for(settings.problem_type, settings.labels)
@@ -42,7 +44,7 @@ class ClassifierTrainer(Trainer):
             **kwargs,
         )
         self.remove_callback(PrinterCallback)
-        self.settings, self.encoder = settings, encoder
+        self.settings, self.encoder, self.head_rates = settings, encoder, head_rates
         self.class_weights = None if settings.class_weights is None else torch.tensor(settings.class_weights)
         self.model_accepts_loss_kwargs = False
         self._parts, self._total = 1, None  # of a batch, see training_step
@@ -50,20 +52,16 @@ class ClassifierTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             cls, kwargs = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-            head, decayed = head_parameters(self.model), set(self.get_decay_parameter_names(self.model))
+            decayed = set(self.get_decay_parameter_names(self.model))
             body_rate = self.args.learning_rate * (LORA_RATE if self.settings.lora_rank else 1)
-            groups: dict[tuple[bool, bool], list] = {}
+            groups: dict[tuple[float, bool], list] = {}
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:
-                    groups.setdefault((name in head, name in decayed), []).append(parameter)
+                    groups.setdefault((self.head_rates.get(name, body_rate), name in decayed), []).append(parameter)
             self.optimizer = cls(
                 [
-                    {
-                        "params": parameters,
-                        "lr": self.settings.head_learning_rate if in_head else body_rate,
-                        "weight_decay": self.args.weight_decay if decays else 0.0,
-                    }
-                    for (in_head, decays), parameters in groups.items()
+                    {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
+                    for (rate, decays), parameters in groups.items()
                 ],
                 **kwargs,
             )

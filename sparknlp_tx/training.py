@@ -14,7 +14,7 @@ from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import MULTI, SINGLE, decision_for
 from sparknlp_tx.metrics import BEST, tune_thresholds
-from sparknlp_tx.pretrained import load_classifier
+from sparknlp_tx.pretrained import head_rates, load_classifier
 from sparknlp_tx.resume import last_checkpoint
 from sparknlp_tx.tokenization import TextEncoder
 
@@ -32,7 +32,8 @@ class TrainingSettings:
         checkpoint: a hub name or a directory.
         labels: their names in the order of the logits; none for regression.
         max_length, batch_size, num_train_epochs, seed: as in transformers.
-        learning_rate: peak rate of the encoder; head_learning_rate: of all above its layers.
+        learning_rate: peak rate of the encoder; head_learning_rate: of all above its layers; pooler_learning_rate: of a pooler
+            among that, where the checkpoint brings one.
         training_args: any other fields of TrainingArguments.
         problem_type: as Hugging Face names it.
         start_bias: of a new head, [num_labels]: where its logits begin; None leaves it at zero.
@@ -53,6 +54,7 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     head_learning_rate: float
+    pooler_learning_rate: float
     num_train_epochs: float
     seed: int
     training_args: dict[str, Any] = field(default_factory=dict)
@@ -126,12 +128,13 @@ def fine_tune(
     args = trainer_arguments(settings, Path(work_dir, "trainer"), validation is not None)
     history = History(on_log, len(train), settings.best_metric)
     train, validation = _tokens(train), validation and _tokens(validation)
-    model, lora, embedding = _trained_parts(settings, encoder, args, [train, *filter(None, [validation])])
+    model, rates, lora, embedding = _trained_parts(settings, encoder, args, [train, *filter(None, [validation])])
     _check_disk(model, args, Path(work_dir))
     trainer = ClassifierTrainer(
         settings=settings,
         encoder=encoder,
         model=model,
+        head_rates=rates,
         args=args,
         train_dataset=train,
         eval_dataset=validation,
@@ -152,13 +155,14 @@ def fine_tune(
 
 
 def _trained_parts(settings: TrainingSettings, encoder: TextEncoder, args: Any, tokens: "list[datasets.Dataset]") -> tuple:
-    """The model; what merges its adapters, where it has some; what gives it its whole embedding back."""
+    """The model; its head's learning rates; what merges its adapters, where it has some; what gives it its embedding back."""
     from sparknlp_tx.embeddings import TokenRows
     from sparknlp_tx.lora import add_lora
 
-    model = load_classifier(settings, encoder, args.device.type)
+    model, new = load_classifier(settings, encoder, args.device.type)
+    rates = head_rates(model, new, settings)
     lora = add_lora(model, settings.lora_rank) if settings.lora_rank else None
-    return model, lora, TokenRows(model, args, tokens)
+    return model, rates, lora, TokenRows(model, args, tokens)
 
 
 def _tokens(rows: "datasets.Dataset") -> "datasets.Dataset":

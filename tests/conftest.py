@@ -7,6 +7,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from sessions import KINDS, session
 
 TOPICS = {
     "card": "card lost stolen blocked pin plastic wallet atm contactless",
@@ -30,14 +31,33 @@ def texts_of_topics(rows_per_topic: int, seed: int = 0) -> list[tuple[str, str]]
     return rows
 
 
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory):
-    from sparknlp_tx import local_session
+def pytest_addoption(parser):
+    parser.addoption("--session", choices=KINDS, default="classic", help="the kind of Spark session (default: classic)")
 
+
+def pytest_collection_modifyitems(config, items):
+    """A session of another kind runs the tests that are meant for every kind, and those for it alone."""
+    kind = config.getoption("--session")
+    meant = {"classic": lambda marks: "local_cluster" not in marks, "connect": lambda marks: "every_session" in marks}.get(
+        kind, lambda marks: marks & {"every_session", "local_cluster"}
+    )
+    kept = [item for item in items if meant({mark.name for mark in item.iter_markers()})]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def kind(request):
+    """The kind of session: classic, connect or local-cluster."""
+    return request.config.getoption("--session")
+
+
+@pytest.fixture(scope="session")
+def spark(kind, tmp_path_factory):
+    """The session of the kind that `--session` names; `viewfs://store/files` is the folder of all temporary files."""
     mounted = {"spark.hadoop.fs.viewfs.mounttable.store.link./files": tmp_path_factory.getbasetemp().as_uri()}
-    session = local_session("tests", master="local[2]", warehouse=tmp_path_factory.mktemp("warehouse"), conf=mounted)
-    yield session
-    session.stop()
+    with session(kind, tmp_path_factory.mktemp("warehouse"), mounted) as spark:
+        yield spark
 
 
 @pytest.fixture(scope="session")

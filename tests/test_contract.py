@@ -1,6 +1,7 @@
 """Our estimator and model behave as Spark ML's own do: methods, evaluators, pipelines, tuning, functions, streams."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -16,6 +17,8 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import evaluate
+
+pytestmark = pytest.mark.every_session
 
 # What LogisticRegression has and we have not, and why.
 LEFT_OUT = {
@@ -179,7 +182,8 @@ def test_tuning_over_a_pipeline_saved_and_loaded_in_a_fresh_process(spark, train
     fitted.write().overwrite().save(str(tmp_path / "fitted"))
     test_df.write.parquet(str(tmp_path / "test"))
     command = [sys.executable, "-c", LOAD, str(tmp_path / "fitted"), str(tmp_path / "test")]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    environment = {name: value for name, value in os.environ.items() if "SPARK" not in name}  # classic, whatever saved it
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr[-2000:]
     metrics, rows = json.loads(answer.stdout.splitlines()[-1])
     assert metrics == fitted.avgMetrics

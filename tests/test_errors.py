@@ -6,6 +6,8 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassifier, tables
 from sparknlp_tx.errors import InputError, TrainingError
 
+pytestmark = pytest.mark.every_session
+
 
 @pytest.fixture
 def refused(settings, train_df, monkeypatch):

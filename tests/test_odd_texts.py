@@ -6,7 +6,10 @@ from conftest import texts_of_topics
 from pyspark.sql import functions as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sparknlp_tx.evaluation import evaluate_rows
 from sparknlp_tx.tokenization import TextEncoder
+
+pytestmark = pytest.mark.every_session
 
 PLAIN = [text for text, _ in texts_of_topics(4, seed=21)]
 ODD = {
@@ -28,7 +31,8 @@ def test_odd_texts_are_scored_and_leave_the_others_alone(spark, model):
     df = spark.createDataFrame(rows, "id int, text string").coalesce(1)
     invalid = F.unhex(F.lit("63617264FF80C328")).cast("string")  # "card" and bytes that are no UTF-8
     df = df.unionByName(spark.range(1).select(F.lit(99).alias("id"), invalid.alias("text")))
-    scored = {row["id"]: row["rawPrediction"] for row in model.transform(df).collect()}
+    found = model.transform(df).select("id", "rawPrediction").collect()  # Spark Connect cannot bring such a text
+    scored = {row["id"]: row["rawPrediction"] for row in found}
     assert sorted(scored) == [row[0] for row in rows] + [99]
     assert [text for i, text in rows if scored[i] is None] == [None, ""]
     assert np.isfinite(scored[99].toArray()).all()
@@ -36,6 +40,15 @@ def test_odd_texts_are_scored_and_leave_the_others_alone(spark, model):
     for i, text in rows:
         if text in PLAIN:
             assert np.allclose(scored[i].toArray(), alone[PLAIN.index(text)], atol=1e-5)
+
+
+def test_what_brings_texts_to_the_driver_takes_bytes_that_are_no_utf8(spark, model, test_df):
+    odd = spark.sql("SELECT -1L AS id, cast(unhex('63617264FF80') AS string) AS text, 'card' AS label")
+    df = test_df.limit(3).union(odd)
+    assert model.explain(df).rows == 4
+    assert model.evaluate(df)["rows"] == 4
+    found = evaluate_rows(model, df, texts=True)
+    assert "card\ufffd\ufffd" in found.texts
 
 
 def test_rows_that_are_no_utf8_do_not_stop_the_training(spark, settings, train_df):

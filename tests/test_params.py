@@ -2,11 +2,13 @@
 
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import texts_of_topics
+from safetensors.numpy import save_file
 
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 
@@ -127,6 +129,23 @@ def test_train_layers(train_df, settings, value, trained):
     changed = {n for n in (0, 1) if not np.array_equal(before[name.format(n)], after["bert." + name.format(n)])}
     assert changed == trained
     assert not np.array_equal(before["pooler.dense.weight"], after["bert.pooler.dense.weight"])
+
+
+@pytest.mark.parametrize("brought", [True, False])
+def test_a_pooler_that_the_checkpoint_brings_learns_with_the_number_of_labels(train_df, settings, tmp_path, brought):
+    """Its rate is learningRate times 3 labels; that of a new one, as of the classifier, 100 times learningRate."""
+    shutil.copytree(settings["checkpoint"], tmp_path / "checkpoint")
+    known = {name: w for name, w in weights(settings["checkpoint"]).items() if brought or not name.startswith("pooler")}
+    save_file(known, tmp_path / "checkpoint" / "model.safetensors", {"format": "pt"})
+    unset = {name: value for name, value in settings.items() if name != "headLearningRate"}
+    estimator = TransformerClassifier(**unset | {"numTrainEpochs": 1.0, "checkpoint": str(tmp_path / "checkpoint")})
+    start, end = (weights(m.directory) for m in estimator.fit(train_df, [{estimator.learningRate: r} for r in (1e-12, 1e-6)]))
+    moved = {name: float(np.abs(end[name] - start[name]).max()) for name in end}
+    steps = 38  # the rate falls to zero over them
+    assert moved["bert.encoder.layer.0.output.dense.weight"] < steps * 1e-6
+    assert moved["classifier.weight"] > 10 * steps * 1e-6
+    assert (moved["bert.pooler.dense.weight"] < steps * 3e-6) == brought
+    assert (moved["bert.pooler.dense.weight"] > 10 * steps * 1e-6) != brought
 
 
 def test_more_layers_than_there_are(train_df, settings):

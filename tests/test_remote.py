@@ -10,6 +10,8 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import InputError
 
+pytestmark = pytest.mark.every_session
+
 
 @pytest.fixture
 def store(spark, tmp_path, tmp_path_factory):

@@ -13,6 +13,8 @@ from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.evaluation import evaluate
 from sparknlp_tx.scoring import score_arrow
 
+pytestmark = pytest.mark.every_session
+
 
 def test_it_has_learnt_and_every_row_comes_back_once_in_its_place(model, test_df):
     scored = model.transform(test_df)
