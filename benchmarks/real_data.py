@@ -14,14 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "jobs"))
-
 import mlflow
-import prepare
-import score
-import train
 
-from sparknlp_tx import local_session
+from sparknlp_tx import cli, local_session
 
 SETTINGS = ["--num-train-epochs", "3", "--learning-rate", "3e-4", "--batch-size", "32", "--warmup-steps", "50", "--seed", "42"]
 
@@ -30,7 +25,7 @@ def run(job, *argv) -> dict:
     """A job's result."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        code = job.main([str(word) for word in argv])
+        code = cli.main([job, *map(str, argv)])
     if code:
         sys.exit(code)
     return json.loads(output.getvalue().splitlines()[-1])
@@ -55,11 +50,11 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for corpus in options.corpora:
         folder = options.output / corpus
-        run(prepare, "--source", corpus, "--path", options.data / corpus, "--output", folder)
+        run("prepare", "--source", corpus, "--path", options.data / corpus, "--output", folder)
         splits = [word for split in ("train", "validation", "test") for word in (f"--{split}", folder / split)]
         model = ["--checkpoint", options.checkpoint, "--model-dir", folder / "model", "--overwrite"]
-        trained = run(train, *splits, *model, *SETTINGS, "--experiment", "real data")
-        scored = run(score, "--model", folder / "model", "--input", folder / "test", "--output", folder / "scored")
+        trained = run("train", *splits, *model, *SETTINGS, "--experiment", "real data")
+        scored = run("score", "--model", folder / "model", "--input", folder / "test", "--output", folder / "scored")
         metrics = trained["metrics"]
         print(
             f"| {corpus} | {trained['train_rows']:,} | {trained['labels']} | {metrics['test.accuracy']:.2%} "

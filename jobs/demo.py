@@ -4,9 +4,10 @@
 
 The corpus is the docstrings of installed libraries, the label is the library; the checkpoint is a small BERT made on the spot,
 with random weights, unless --checkpoint names a model on the Hugging Face hub or a folder. Everything goes through the very
-jobs that a user runs: prepare.py, train.py, score.py.
+commands that a user runs: prepare, train, score.
 """
 
+import argparse
 import contextlib
 import io
 import json
@@ -14,14 +15,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import prepare
-import score
-import train
 
 from sparknlp_tx import cli, tables
 from sparknlp_tx.checkpoints import make_checkpoint
@@ -31,13 +28,13 @@ from sparknlp_tx.session import local_session
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
-    parser = cli.make_parser("demo.py", __doc__)
+    parser = argparse.ArgumentParser("demo.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", help="default: a small BERT with random weights")
     parser.add_argument("--output", default="demo", help="folder for tables, model and MLflow store (default %(default)s)")
     parser.add_argument("--limit", type=int, default=1_500, help="texts of each library (default %(default)s)")
     parser.add_argument("--num-train-epochs", type=float, default=6, help="passes over the texts (default %(default)s)")
     try:
-        options = cli.parse(parser, sys.argv[1:] if argv is None else argv)
+        options = parser.parse_args(argv)
         folder = fresh_folder(options.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,7 +66,7 @@ def fresh_folder(output: str) -> Path:
 
 def run(spark: Any, options: Any, folder: Path) -> dict[str, dict[str, Any]]:
     """The three jobs, in one session; returns their results."""
-    results = {"prepare": step(prepare.main, "--source", "docstrings", "--output", f"{folder}/delta", "--limit", options.limit)}
+    results = {"prepare": step("prepare", "--source", "docstrings", "--output", f"{folder}/delta", "--limit", options.limit)}
     checkpoint, own = options.checkpoint, []
     if checkpoint is None:
         texts = (row["text"] for row in tables.read_table(spark, f"{folder}/delta/train").select("text").toLocalIterator())
@@ -83,23 +80,23 @@ def run(spark: Any, options: Any, folder: Path) -> dict[str, dict[str, Any]]:
             "0.1",
         ]  # random weights learn slowly
     results["train"] = step(
-        train.main,
+        "train",
         *("--train", f"{folder}/delta/train", "--validation", f"{folder}/delta/validation", "--test", f"{folder}/delta/test"),
         *("--checkpoint", checkpoint, "--model-dir", folder / "model", "--max-length", 64),
         *("--num-train-epochs", options.num_train_epochs, "--experiment", "demo", "--registered-model", "demo", *own),
     )
     results["score"] = step(
-        score.main, "--model", folder / "model", "--input", f"{folder}/delta/test", "--output", f"{folder}/delta/scored"
+        "score", "--model", folder / "model", "--input", f"{folder}/delta/test", "--output", f"{folder}/delta/scored"
     )
     return results
 
 
-def step(job: Callable[[list[str]], int], *argv: Any) -> dict[str, Any]:
+def step(job: str, *argv: Any) -> dict[str, Any]:
     """Run a job; its last line of standard output is its result."""
-    print(f"\n$ python jobs/{job.__module__}.py {' '.join(map(str, argv))}", file=sys.stderr, flush=True)
+    print(f"\n$ sparknlp-tx {job} {' '.join(map(str, argv))}", file=sys.stderr, flush=True)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        code = job([str(word) for word in argv])
+        code = cli.main([job, *map(str, argv)])
     if code:
         sys.exit(code)
     return json.loads(output.getvalue().splitlines()[-1])

@@ -12,11 +12,15 @@ from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.decisions import REGRESSION, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import true_labels
+from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.staging import staged_texts, with_texts
 from sparknlp_tx.training_columns import invalid_text, text_column
 
 if TYPE_CHECKING:
-    from sparknlp_tx.classification import TransformerClassificationModel
+    from typing_extensions import Self
+
+    from sparknlp_tx.decisions import Decision
+    from sparknlp_tx.summary import TrainingSummary
 
 AGREEMENT_ROWS = 2_000
 
@@ -39,15 +43,26 @@ def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: st
         held_out = with_texts(validation) if validation is not None else train
         rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
         decision = decision_for(*read_config(directory))
+        assert decision.problem_type != REGRESSION  # a fit refuses int8 for it
         quantize_openvino(directory, texts, staged_texts(rows), rows["labels"][:], decision)
 
 
-class CpuScoring:
+class CpuScoring(TransformerClassifierParams):
     """What a model needs to be scored fast on CPUs."""
 
     _export_tried = False
+    if TYPE_CHECKING:  # the model's own
+        summary: TrainingSummary
 
-    def quantize(self, dataset: DataFrame) -> "TransformerClassificationModel":
+        @property
+        def decision(self) -> Decision: ...
+        @property
+        def directory(self) -> Path: ...
+        @property
+        def text_columns(self) -> tuple[str, ...]: ...
+        def _adopt(self, directory: Path, files: dict[str, str], summary: dict[str, Any]) -> None: ...
+
+    def quantize(self, dataset: DataFrame) -> "Self":
         """A copy of this model that scores in int8 on CPUs, and keeps float32's labels.
 
         Rows whose decision is close are scored again at full precision; how close is learnt from 300 rows of the data set. On

@@ -13,6 +13,7 @@ import numpy as np
 
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.transformers_versions import weights_as
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +117,7 @@ class TorchBackend:
         self.precision = resolve_precision(precision, self.device)
         dtype = getattr(torch, self.precision)
         with quiet_transformers():
-            model = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype)
+            model = AutoModelForSequenceClassification.from_pretrained(path, **weights_as(dtype))
         self._model = model.to(self.device).eval()
         self._path, self._threads = path, threads
 

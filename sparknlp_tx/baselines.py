@@ -45,7 +45,7 @@ def tfidf_baseline(
         scored = _one_by_one(known, asked, len(decision.labels))
     else:
         model = LogisticRegression(labelCol="truth", regParam=REGULARISATION).fit(known.filter("truth >= 0"))
-        log_probability = F.transform(vector_to_array("probability"), lambda p: F.log(F.greatest(p, F.lit(1e-12))))
+        log_probability = F.transform(vector_to_array(F.col("probability")), lambda p: F.log(F.greatest(p, F.lit(1e-12))))
         scored = model.transform(asked).select(F.col("truth").alias("__truth"), log_probability.alias("__raw"))
     return measured(scored.withColumn("__text", F.lit("")), decision).metrics
 
@@ -71,7 +71,7 @@ def _one_by_one(known: DataFrame, asked: DataFrame, num_labels: int) -> DataFram
             predictionCol=names["prediction"],
         ).fit(known.withColumn("has", has))
         asked = model.transform(asked)
-        raw.append(vector_to_array(names["rawPrediction"])[1])
+        raw.append(vector_to_array(F.col(names["rawPrediction"]))[1])
     return asked.select(F.col("truth").alias("__truth"), F.array(*raw).alias("__raw"))
 
 

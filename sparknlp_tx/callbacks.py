@@ -62,9 +62,10 @@ class Limits(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
         for name in ("loss", "eval_loss", "grad_norm"):
-            if not math.isfinite((logs or {}).get(name, 0.0)):
+            value = (logs or {}).get(name, 0.0)
+            if not math.isfinite(value):
                 raise TrainingError(
-                    f"Expected a finite loss; found {name} {logs[name]} at step {state.global_step}. Lower learningRate and "
+                    f"Expected a finite loss; found {name} {value} at step {state.global_step}. Lower learningRate and "
                     "headLearningRate, or train in float32: trainingArgs={'bf16': False, 'fp16': False}."
                 )
 

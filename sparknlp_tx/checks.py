@@ -9,18 +9,21 @@ from sparknlp_tx import openvino_runtime
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.explain_training import TrainingPlan, explain_training
 from sparknlp_tx.labels import LabelCounts, problem_type_of
-from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, joined_validation
+from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, carve_validation, joined_validation
 from sparknlp_tx.workers import check_workers
 
 if TYPE_CHECKING:
-    from sparknlp_tx.classification import TransformerClassifier
+    from typing_extensions import Self
+
     from sparknlp_tx.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
 
-class FitChecks:
+class FitChecks(TransformerClassifierParams):
     """The estimator's checks; a mixin to its Params."""
 
     def check(self, dataset: DataFrame) -> TrainingColumns:
@@ -47,8 +50,29 @@ class FitChecks:
             folder = str(local_path(shared)) if shared else ""
             use_cpu = bool(self.getTrainingArgs().get("use_cpu"))
             check_workers(dataset.sparkSession, self.getNumTrainWorkers(), folder, self.getCheckpoint(), use_cpu)
-        names = ("textCol", "labelCol", "textPairCol", "weightCol", "validationIndicatorCol")
-        return TrainingColumns(*map(self._column, names), problem_type)
+        pair, weight, validation = map(self._column, ("textPairCol", "weightCol", "validationIndicatorCol"))
+        return TrainingColumns(self.getTextCol(), self.getLabelCol(), pair, weight, validation, problem_type)
+
+    def explain(self, dataset: DataFrame) -> TrainingPlan:
+        """What `fit` would take: rows, labels, lengths, device, memory, disk, duration; what would go wrong, and its remedies.
+
+        Counts the rows and labels, as `fit` does, loads the checkpoint, and trains on some batches for three seconds, to nothing.
+
+        Raises:
+            InputError: `fit` would refuse.
+        """
+        return explain_training(self, *self._checked(dataset))
+
+    def _checked(self, dataset: DataFrame) -> tuple[DataFrame, TrainingColumns, LabelCounts]:
+        """All that is checked before a fit: the rows, validation rows carved out where that is asked for, columns and labels."""
+        from sparknlp_tx.pretrained import checkpoint_labels
+
+        columns = self.check(dataset)
+        if self.getValidationFraction():
+            dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
+        labels = columns.learn_labels(dataset).continuing(checkpoint_labels(self.getCheckpoint(), columns.problem_type))
+        self._check_labels(columns.problem_type, labels)
+        return dataset, columns, labels
 
     def _check_settings(self, problem_type: str, validated: bool) -> None:
         """Raise InputError on Params that do not go together."""
@@ -78,7 +102,7 @@ class FitChecks:
         if self.getThresholdTuning() != "none" and (self.isSet("thresholds") or self.isSet("threshold")):
             raise InputError("thresholdTuning or thresholds", "both", "Clear one of them.")
 
-    def joined(self, train: DataFrame, validation: DataFrame) -> tuple["TransformerClassifier", DataFrame]:
+    def joined(self, train: DataFrame, validation: DataFrame) -> tuple["Self", DataFrame]:
         """An estimator and a DataFrame to fit it on: the rows of both, the second one's marked for validation; starts no job.
 
         Raises:
@@ -158,7 +182,7 @@ class FitChecks:
             training_args=self.getTrainingArgs(),
             problem_type=problem_type,
             start_bias=labels.start_bias(problem_type) if labels and not balanced else None,  # balanced labels are level
-            class_weights=labels.balanced_weights(problem_type) if balanced else None,
+            class_weights=labels.balanced_weights(problem_type) if labels and balanced else None,
             metric=self.getMetricForBestModel(),
             patience=self.getEarlyStoppingPatience(),
             tune_thresholds=self.getThresholdTuning() != "none",

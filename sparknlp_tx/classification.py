@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from pyspark.ml import Estimator, Model
 from pyspark.sql import DataFrame, SparkSession
@@ -20,31 +20,34 @@ from sparknlp_tx.backends import resolve_device
 from sparknlp_tx.checks import FitChecks
 from sparknlp_tx.contract import ClassificationModelMethods
 from sparknlp_tx.decisions import Decision, read_config
+from sparknlp_tx.display import Shown, estimator_lines, model_lines
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain import ScoringPlan, explain, probe
 from sparknlp_tx.observation import ScoringObservation
-from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.persistence import SavedStage
 from sparknlp_tx.progress import say
 from sparknlp_tx.resume import fit_folder
 from sparknlp_tx.staging import stage
 from sparknlp_tx.summary import TrainingSummary
 from sparknlp_tx.tokenization import longest_sequence
-from sparknlp_tx.training_columns import carve_validation, fingerprint
+from sparknlp_tx.training_columns import fingerprint
 from sparknlp_tx.udf import add_scores
 from sparknlp_tx.workers import fine_tune_on_workers
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.ml._typing import ParamMap
+    from typing_extensions import Unpack
 
+    from sparknlp_tx.params import ParamValues
     from sparknlp_tx.scoring import Scoring
     from sparknlp_tx.training import TrainingResult
 
 log = logging.getLogger(__name__)
 
 
-class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, SavedStage):
+class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
     """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU, or on the executors' (`numTrainWorkers`).
 
     Example:
@@ -54,10 +57,21 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
     field of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged while it trains.
     """
 
-    def __init__(self, **params: Any):
+    def __init__(self, **params: "Unpack[ParamValues]"):
         super().__init__()
         self.setParams(**params)
 
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        return estimator_lines(self)
+
+    @overload
+    def fit(
+        self, dataset: DataFrame, params: "ParamMap | None" = None, *, validation: DataFrame | None = None
+    ) -> "TransformerClassificationModel": ...
+    @overload
+    def fit(
+        self, dataset: DataFrame, params: "list[ParamMap] | tuple[ParamMap, ...]", *, validation: DataFrame | None = None
+    ) -> "list[TransformerClassificationModel]": ...
     def fit(self, dataset: DataFrame, params: Any = None, *, validation: DataFrame | None = None) -> Any:
         """Fit a model, or one for each of several param maps, as every estimator of Spark ML.
 
@@ -83,14 +97,9 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
         from sparknlp_tx.preprocessing import save_tokenizer
-        from sparknlp_tx.pretrained import checkpoint_labels
 
         spark = dataset.sparkSession
-        columns = self.check(dataset)
-        if self.getValidationFraction():
-            dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
-        labels = columns.learn_labels(dataset).continuing(checkpoint_labels(self.getCheckpoint(), columns.problem_type))
-        self._check_labels(columns.problem_type, labels)
+        dataset, columns, labels = self._checked(dataset)
         settings = self._settings(columns.problem_type, labels)
         identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
         output = temporary_directory("model") / "model"
@@ -120,7 +129,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, FitChecks, S
         return fine_tune_on_workers(spark, settings, work, shared, _active_run_logger())
 
 
-class TransformerClassificationModel(Model, TransformerClassifierParams, ClassificationModelMethods, CpuScoring, SavedStage):
+class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, CpuScoring, SavedStage):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:
@@ -133,6 +142,9 @@ class TransformerClassificationModel(Model, TransformerClassifierParams, Classif
         self._files: dict[str, str] = {}
         self.labels: list[str] = []
         self.summary = TrainingSummary()
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        return model_lines(self)
 
     @property
     def decision(self) -> Decision:

@@ -1,67 +1,146 @@
-"""Command lines of the jobs: flags for every Param, one JSON line of results, exit codes.
+"""The command line: `sparknlp-tx COMMAND`, and the scripts in `jobs/`, which are the same.
 
-Exit codes: 0 done; 1 failed while it ran; 2 the input was refused before any work started.
+Flags for every Param, one JSON line of results. Exit codes: 0 done; 1 failed while it ran; 2 the input was refused before any work
+started, or `--explain` found that it would fail.
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sparknlp_tx.config import flag, flags_of_file
 from sparknlp_tx.errors import InputError, TrainingError, nearest
+from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyspark.ml.param import Param
     from pyspark.sql import SparkSession
 
-Job = Callable[["SparkSession", argparse.Namespace], dict[str, Any]]
+COMMANDS = ("prepare", "train", "evaluate", "score")  # each a module of `jobs`: `parser()` and `run(spark, options)`
+
+HELP = """usage: sparknlp-tx COMMAND [FLAGS]
+
+{commands}
+  explain COMMAND  what it would do and take, without doing it: the same as COMMAND --explain
+
+  sparknlp-tx COMMAND --help          every flag, with examples
+  sparknlp-tx --completion bash|zsh   a script for the shell: eval "$(sparknlp-tx --completion bash)"
+  sparknlp-tx --version"""
 
 
-def run_job(job: Job, parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
-    """Parse a command line, run a job in the active session or in one of its own, print its results as one JSON line.
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line.
 
     Args:
-        job: takes the session and the parsed flags; gives a JSON object.
-        parser: from `make_parser`; flags that it does not know are given as `args.extra`, a dict, where it says so.
-        argv: the flags; default those of this process.
+        argv: the command and its flags; default those of this process.
 
     Returns:
         The exit code.
     """
-    from sparknlp_tx.session import active_or_local_session
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     argv = sys.argv[1:] if argv is None else argv
+    command, flags = (argv[0], argv[1:]) if argv else ("--help", [])
     try:
-        options = parse(parser, argv)
-        spark, ours = _session(active_or_local_session)
-        try:
-            result = job(spark, options)
-        finally:
-            if ours:
-                spark.stop()
+        if command in ("--help", "-h", "--version", "--completion"):
+            print(_about(command, flags))
+            return 0
+        if command == "explain" and flags and not flags[0].startswith("-"):
+            command, flags = flags[0], [*flags[1:], "--explain"]
+        if command not in COMMANDS:
+            raise InputError("a command", repr(command), nearest(command, [*COMMANDS, "explain"]))
+        return run_job(_job(command), flags)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def script() -> None:
+    """The console script, and a task of a Databricks job, which takes any `SystemExit` for a failure, and no other code for one."""
+    code = main()
+    if code:
+        sys.exit(code)
+
+
+def run_job(job: "ModuleType", argv: list[str]) -> int:
+    """Parse a job's flags, run it in the active session or in one of its own, print its results as one JSON line.
+
+    Returns:
+        The exit code: 2 where the results name problems.
+
+    Raises:
+        InputError: the input was refused. TrainingError: the training could not go on.
+    """
+    from sparknlp_tx.session import active_or_local_session
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    options = parse(job.parser(), argv)
+    spark, ours = _session(active_or_local_session)
+    try:
+        result = job.run(spark, options)
+    finally:
+        if ours:
+            spark.stop()
     print(json.dumps(result, ensure_ascii=False), flush=True)
-    return 0
+    set_task_values(result)
+    return 2 if result.get("problems") else 0
+
+
+def _job(command: str) -> "ModuleType":
+    return importlib.import_module(f"sparknlp_tx.jobs.{command}")
+
+
+def _about(what: str, words: list[str]) -> str:
+    """The version, a completion script, or the help."""
+    from sparknlp_tx.version import __version__
+
+    if what == "--version":
+        return __version__
+    if what == "--completion":
+        return _completion(words[0] if words else "")
+    first_lines = ((name, (_job(name).__doc__ or "").splitlines()[0]) for name in COMMANDS)
+    return HELP.format(commands="\n".join(f"  {name:<15}  {line}" for name, line in first_lines))
+
+
+def _completion(shell: str) -> str:
+    """A script that completes commands and flags, made by `shtab`."""
+    try:
+        import shtab
+    except ImportError:
+        raise InputError("shtab, which writes completion scripts", "none installed", "pip install shtab") from None
+    if shell not in shtab.SUPPORTED_SHELLS:
+        raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
+    whole = argparse.ArgumentParser("sparknlp-tx")
+    commands = whole.add_subparsers()
+    for name in COMMANDS:
+        job = _job(name)
+        line = (job.__doc__ or "").splitlines()[0]
+        commands.add_parser(name, parents=[job.parser()], add_help=False, help=line, description=line)
+    return shtab.complete(whole, shell)
 
 
 def make_parser(name: str, description: str, extra: bool = False) -> argparse.ArgumentParser:
-    """A parser whose help is a script's docstring.
+    """A command's parser, with the flags that every command has; its help is the job's docstring.
 
     Args:
         extra: keep flags that the parser does not know, as `args.extra`.
     """
     parser = argparse.ArgumentParser(
-        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog=f"sparknlp-tx {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.set_defaults(extra={} if extra else None)
+    parser.add_argument("--config", metavar="FILE.yml", help="flags from a YAML file, by name; the command line's win")
+    parser.add_argument("--explain", action="store_true", help="say what would be done and what it would take; write nothing")
     return parser
 
 
@@ -72,11 +151,6 @@ def add_param_flags(parser: argparse.ArgumentParser, params: list["Param"]) -> N
         group.add_argument(flag(param.name), dest=f"param:{param.name}", metavar="VALUE", help=param.doc.replace("%", "%%"))
 
 
-def flag(name: str) -> str:
-    """`numTrainEpochs` and `num_train_epochs` to `--num-train-epochs`."""
-    return "--" + "".join("-" + c.lower() if c.isupper() else c for c in name).replace("_", "-")
-
-
 def parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """Parse; a flag given twice and a flag that does not exist are errors.
 
@@ -84,6 +158,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespac
         InputError: as said. Argparse ends the process with 2 where a required flag is missing.
     """
     argv = [_dashes(word) for word in argv]
+    argv = flags_of_file(parser, argv) + argv
     given = [word.partition("=")[0] for word in argv if word.startswith("--")]
     for name in given:
         if given.count(name) > 1:
@@ -147,8 +222,10 @@ def set_params(stage: Any, params: dict[str, str]) -> Any:
 
 
 def _session(make: Callable[[], "SparkSession"]) -> tuple["SparkSession", bool]:
-    """The session to use and whether it was made here."""
+    """The session to use, and whether it is to be stopped: one that was made here, but never a workspace's."""
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
-    return (active, False) if active is not None else (make(), True)
+    if active is not None:
+        return active, False
+    return make(), not os.environ.get("DATABRICKS_RUNTIME_VERSION")

@@ -4,7 +4,7 @@ The Arrow side never calls `pyarrow.array`: it would import pandas, which takes 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,10 +50,11 @@ def frame_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> "
     import pandas as pd
 
     valid = scored_rows(columns)
-    values, chosen = dict(columns), columns["prediction"]
+    values: dict[str, Any] = dict(columns)
+    chosen = columns["prediction"]
     if chosen.dtype == bool:
         values["prediction"] = [np.flatnonzero(row).astype(np.float64) for row in chosen]
-        values["predictedLabel"] = [[labels[index] for index in np.flatnonzero(row)] for row in chosen]
+        values["predictedLabel"] = [[labels[index] for index in np.flatnonzero(row).tolist()] for row in chosen]
     elif labels:
         values["predictedLabel"] = [labels[int(p)] if ok else "" for p, ok in zip(chosen, valid, strict=True)]
     frame = {name: [value if ok else None for value, ok in zip(rows, valid, strict=True)] for name, rows in values.items()}

@@ -8,15 +8,31 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
-from sparknlp_tx.summary import EvaluationSummary
+from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.summary import EvaluationSummary, TrainingSummary
 from sparknlp_tx.udf import function_udf
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from sparknlp_tx.decisions import Decision
+    from sparknlp_tx.scoring import Scoring
     from sparknlp_tx.tokenization import Text
 
 
-class ClassificationModelMethods:
+class ClassificationModelMethods(TransformerClassifierParams):
     """Methods of a fitted model by the names that `LogisticRegressionModel` gives them."""
+
+    labels: list[str]
+    summary: TrainingSummary
+    if TYPE_CHECKING:  # the model's own
+        predict: Callable[..., pd.DataFrame]
+        transform: Callable[..., DataFrame]
+        _ensure_export: Callable[[], None]
+        _distributed: Callable[[SparkSession], Scoring]
+
+        @property
+        def decision(self) -> Decision: ...
 
     @property
     def numClasses(self) -> int:

@@ -198,8 +198,8 @@ def _read_group(spark: SparkSession, files: list[Path]) -> DataFrame:
     suffix = suffixes[0].lstrip(".")
     reader = spark.read.format(READERS[suffix])
     if READERS[suffix] == "csv":
-        options = {"header": True, "multiLine": True, "quote": '"', "escape": '"', "sep": "\t" if suffix == "tsv" else ","}
-        reader = reader.options(**options)
+        separator = "\t" if suffix == "tsv" else ","
+        reader = reader.options(header=True, multiLine=True, quote='"', escape='"', sep=separator)
     return reader.load([str(file) for file in files])
 
 

@@ -7,13 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 
 from sparknlp_tx.errors import InputError
 
-SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
+SINGLE: Final = "single_label_classification"
+MULTI: Final = "multi_label_classification"
+REGRESSION: Final = "regression"
 PROBLEM_TYPES = (SINGLE, MULTI, REGRESSION)
 
 
@@ -67,6 +69,10 @@ class _Labels:
     labels: Sequence[str]
     threshold: float = 0.5
     thresholds: Sequence[float] | None = None
+    if TYPE_CHECKING:
+
+        def probabilities(self, logits: np.ndarray) -> np.ndarray: ...
+        def predict(self, probabilities: np.ndarray) -> np.ndarray: ...
 
     def columns(self, logits: np.ndarray) -> dict[str, np.ndarray]:
         """All that `transform` gives, by the names of Spark ML's columns; rows of NaN stay rows of NaN.
@@ -92,7 +98,7 @@ class SingleLabel(_Labels):
         thresholds: one a label: the label with the largest probability / threshold is predicted. Wins over `threshold`.
     """
 
-    problem_type: ClassVar[str] = SINGLE
+    problem_type: ClassVar[Literal["single_label_classification"]] = SINGLE
     fields: ClassVar[dict[str, str]] = {
         "rawPrediction": "array<double>",
         "probability": "array<double>",
@@ -151,7 +157,7 @@ class MultiLabel(_Labels):
         thresholds: one a label. Wins over `threshold`.
     """
 
-    problem_type: ClassVar[str] = MULTI
+    problem_type: ClassVar[Literal["multi_label_classification"]] = MULTI
     fields: ClassVar[dict[str, str]] = {
         "rawPrediction": "array<double>",
         "probability": "array<double>",
@@ -193,7 +199,7 @@ class Regression:
     threshold: float = 0.5
     thresholds: Sequence[float] | None = None
 
-    problem_type: ClassVar[str] = REGRESSION
+    problem_type: ClassVar[Literal["regression"]] = REGRESSION
     fields: ClassVar[dict[str, str]] = {"prediction": "double"}
 
     def check(self) -> None:
@@ -219,7 +225,7 @@ Decision = SingleLabel | MultiLabel | Regression
 
 def decision_for(problem_type: str, labels: Sequence[str], **thresholds: Any) -> Decision:
     """How the logits of a kind of task become predictions; `thresholds`: `threshold` and `thresholds`, where they are set."""
-    kinds = {kind.problem_type: kind for kind in (SingleLabel, MultiLabel, Regression)}
+    kinds: dict[str, type[Decision]] = {kind.problem_type: kind for kind in (SingleLabel, MultiLabel, Regression)}
     return kinds[problem_type](tuple(labels), **thresholds)
 
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sparknlp_tx.artifact import file_hash, temporary_directory
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.spark_versions import add_archive, is_connect
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -87,7 +88,7 @@ def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) 
         with tarfile.open(archive, "w") as tar:
             for file in sorted(Path(directory).rglob("*")):  # Spark refuses an entry for the folder itself
                 tar.add(file, arcname=str(file.relative_to(directory)), recursive=False)
-        spark.addArtifacts(str(archive), archive=True)
+        add_archive(spark, archive)
         _distributed[spark].add(name)
     return ModelLocation(directory, name, files)
 
@@ -103,5 +104,4 @@ def executors_have_gpus(spark: "SparkSession") -> bool:
 def is_local(spark: "SparkSession") -> bool:
     """Whether the executors are this machine: they see its files and its devices."""
     master = spark.conf.get("spark.master", "") or ""
-    connect = type(spark).__module__.startswith("pyspark.sql.connect")
-    return (master == "local" or master.startswith("local[")) and not connect
+    return (master == "local" or master.startswith("local[")) and not is_connect(spark)

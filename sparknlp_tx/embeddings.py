@@ -50,7 +50,7 @@ class TokenRows:
     """
 
     def __init__(self, model: Any, args: Any, tokens: Iterable["datasets.Dataset"]):
-        self._model, self._place, self._whole = model, None, None
+        self._model, self._place, self._whole = model, "", None
         place = _token_embedding(model)
         if place is None or args.weight_decay or args.optim not in OPTIMIZERS:
             return

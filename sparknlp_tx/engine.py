@@ -129,7 +129,7 @@ class InferenceEngine:
 
     def predict_proba(self, texts: Sequence[Text | None]) -> np.ndarray:
         """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None. Not for regression."""
-        return self._decision.probabilities(self.predict_logits(texts))
+        return self._decision.probabilities(self.predict_logits(texts))  # type: ignore[union-attr]  # not for regression
 
     def iter_logits(self, batches: Iterable[Sequence[Text | None]], margin: Margin | None = None) -> Iterator[np.ndarray]:
         """Logits of a stream of batches of texts, in order: arrays float32 [rows, num_labels].

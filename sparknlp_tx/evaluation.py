@@ -26,6 +26,7 @@ from sparknlp_tx.training_columns import text_column
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
+    from sparknlp_tx.contract import ClassificationModelMethods
 
 SHOWN_CHARACTERS = 300
 COLLECTED_NUMBERS = 2_000_000  # rows times labels that are evaluated on the driver
@@ -60,7 +61,7 @@ def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dic
     return evaluate_rows(model, dataset).metrics
 
 
-def evaluate_rows(model: "TransformerClassificationModel", dataset: DataFrame, texts: bool = False) -> Evaluation:
+def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts: bool = False) -> Evaluation:
     """As `evaluate`, with what it was measured from.
 
     Args:
@@ -78,7 +79,7 @@ def evaluate_rows(model: "TransformerClassificationModel", dataset: DataFrame, t
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
         return _counted(scored, decision)
-    raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array("__raw")
+    raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array(F.col("__raw"))
     shown = F.concat_ws(" | ", *map(text_column, model.text_columns))
     text = F.substring(shown, 1, SHOWN_CHARACTERS) if texts else F.lit("")
     return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text")), decision)
@@ -105,7 +106,8 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     rows = scored.select("__truth", "__raw", "__text").collect()
     if not rows:
         return Evaluation({"rows": 0})
-    truth, logits = [row[0] for row in rows], np.asarray([row[1] for row in rows])
+    truth: Any = [row[0] for row in rows]
+    logits = np.asarray([row[1] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
     metrics, by_label = metrics_of(decision, logits, truth) | {"rows": len(rows)}, {}

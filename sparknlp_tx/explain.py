@@ -66,7 +66,7 @@ class ScoringPlan:
             f"memory      {engine['worker_mb']:,} MB a worker, {cluster['workers']} at a time on an executor; {cluster['memory']}",
             f"tokens      {tokens['mean']} on average, 95 % of the texts up to {tokens['p95']}, longest {tokens['max']}; "
             f"{tokens['cut']:.1%} cut (sample of {tokens['sample']:,})",
-            f"duration    about {_duration(self.seconds)}: {engine['rows_per_second']:,.0f} rows/s a task, "
+            f"duration    about {told_duration(self.seconds)}: {engine['rows_per_second']:,.0f} rows/s a task, "
             f"{engine['load_seconds']} s to load the model",
         ]
         return "\n".join(lines + [f"advice      {line}" for line in self.advice])
@@ -85,8 +85,8 @@ def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Sco
     by_partition = texts.groupBy(F.spark_partition_id().alias("partition")).agg(F.count(F.lit(1)).alias("rows"))
     size = by_partition.agg(F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("n"), F.max("rows").alias("most")).collect()[0]
     rows, partitions, largest = size["rows"] or 0, size["n"], size["most"] or 0
-    sample = _sample(texts, rows)
-    tokens = _token_lengths(TextEncoder(model.directory, scoring.max_length), sample, scoring.max_length)
+    sample = sample_texts(texts, rows)
+    tokens = token_lengths(TextEncoder(model.directory, scoring.max_length), sample, scoring.max_length)
     tried = probe(spark, scoring, sample or ["a text"])
     cluster = _cluster(spark, tried)
     at_a_time = max(1, min(cluster["slots"], partitions))
@@ -127,7 +127,7 @@ def _prober(scoring: Scoring, texts: list[Text]) -> Callable[[Iterator[pa.Record
     return run
 
 
-def _sample(texts: DataFrame, rows: int) -> list[Text]:
+def sample_texts(texts: DataFrame, rows: int) -> list[Text]:
     """Some texts from all over the table, their first 20,000 characters."""
     cut = texts.select(*(F.substring(f"`{name}`", 1, SAMPLE_CHARACTERS).alias(name) for name in texts.columns))
     if rows > 2 * SAMPLE_ROWS:
@@ -141,7 +141,7 @@ def _sample(texts: DataFrame, rows: int) -> list[Text]:
     return kept
 
 
-def _token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> dict[str, float]:
+def token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> dict[str, float]:
     lengths = encoder.whole_lengths(texts) if texts else np.zeros(1, np.int64)
     p50, p95 = np.percentile(lengths, (50, 95))
     limit = min(max_length, encoder.max_length)
@@ -152,13 +152,12 @@ def _token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> 
 def _cluster(spark: SparkSession, tried: dict[str, Any]) -> dict[str, Any]:
     """Slots and memory, from the session's configuration and what an executor told."""
     cores = spark.range(1_000_000).select(F.spark_partition_id().alias("p")).distinct().count()  # Spark's default parallelism
-    slots = max(1, cores // int(spark.conf.get("spark.task.cpus", "1")))
+    task_cores = int(spark.conf.get("spark.task.cpus", "1") or 1)
+    slots = max(1, cores // task_cores)
     of_executor = int(spark.conf.get("spark.executor.cores", "0") or 0)
     share = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
     held = float(spark.conf.get("spark.executor.resource.gpu.amount", "0") or 0)
-    workers = (
-        slots if is_local(spark) or not of_executor else max(1, of_executor // int(spark.conf.get("spark.task.cpus", "1")))
-    )
+    workers = slots if is_local(spark) or not of_executor else max(1, of_executor // task_cores)
     if share and held:
         executors = max(1, cores // of_executor) if of_executor else 1
         slots, workers = min(slots, int(executors * held / share)), min(workers, int(held / share))
@@ -205,7 +204,7 @@ def _several(number: int, what: str) -> str:
     return f"{number:,} {what}" + "s" * (number != 1)
 
 
-def _duration(seconds: float) -> str:
+def told_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3600:.1f} h"

@@ -16,11 +16,12 @@ import numpy as np
 
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.backends import OpenVINOBackend, TorchBackend, quiet_transformers
-from sparknlp_tx.decisions import MULTI, REGRESSION, Decision, read_config
+from sparknlp_tx.decisions import MULTI, REGRESSION, MultiLabel, SingleLabel, read_config
 from sparknlp_tx.engine import InferenceEngine
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.metrics import indicators
 from sparknlp_tx.tokenization import Text, TextEncoder
+from sparknlp_tx.transformers_versions import weights_as
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,9 @@ def export_openvino(directory: str | Path, texts: Sequence[Text] = ()) -> bool:
         error = _largest_error(directory, [*texts][:32] + ([] if texts and isinstance(texts[0], tuple) else [*PROBES]))
         if error > TOLERANCE:
             raise ValueError(f"its logits differ from torch's by {error:.2g}")
-    except Exception as error:  # converters fail in many ways; torch serves all the same
+    except Exception as failure:  # converters fail in many ways; torch serves all the same
         shutil.rmtree(folder, ignore_errors=True)
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
         log.warning("This model cannot be exported to OpenVINO (%s): CPUs will score it with torch, more slowly.", reason[:200])
         return False
     runtime.update_report(directory, largest_logit_error=error)
@@ -93,7 +94,7 @@ def _convert(directory: Path, folder: Path) -> None:
     openvino = runtime.import_openvino()
     encoder = TextEncoder(directory)
     with quiet_transformers():
-        model = AutoModelForSequenceClassification.from_pretrained(directory, dtype="float32").eval()
+        model = AutoModelForSequenceClassification.from_pretrained(directory, **weights_as("float32")).eval()
 
     class Logits(torch.nn.Module):
         """The model with positional inputs and its logits as the one output."""
@@ -149,7 +150,7 @@ def quantize_openvino(
     calibration: Sequence[Text],
     held_out: Sequence[Text],
     labels: Sequence | None,
-    decision: Decision,
+    decision: SingleLabel | MultiLabel,
 ) -> Agreement:
     """Quantise an exported model to int8 by NNCF's post-training quantisation, and learn which decisions are close.
 
@@ -188,7 +189,9 @@ def quantize_openvino(
     return measure_agreement(directory, held_out, labels, decision)
 
 
-def measure_agreement(directory: str | Path, texts: Sequence[Text], labels: Sequence | None, decision: Decision) -> Agreement:
+def measure_agreement(
+    directory: str | Path, texts: Sequence[Text], labels: Sequence | None, decision: SingleLabel | MultiLabel
+) -> Agreement:
     """Score rows by int8, second looks included, and by float32; keep the figures with the model.
 
     Args:

@@ -92,13 +92,20 @@ def label_name(column: str, df: DataFrame) -> Column:
 
 def label_names(column: str, df: DataFrame) -> Column:
     """A column of several labels a row as an array of names, each once; null where it is null or holds a null."""
-    label, kind = F.col(f"`{column}`"), df.schema[column].dataType.elementType
-    if isinstance(kind, StringType):
+    label = F.col(f"`{column}`")
+    if isinstance(_element(column, df), StringType):
         names = F.array_distinct(label)
     else:
         positions = F.transform(label, lambda value, at: F.when(value.cast("double") != 0, at.cast("string")))
         names = F.filter(positions, lambda name: name.isNotNull())
     return F.when(~F.exists(label, lambda value: value.isNull()), names)
+
+
+def _element(column: str, df: DataFrame) -> DataType:
+    """What the arrays of a column of several labels a row hold."""
+    kind = df.schema[column].dataType
+    assert isinstance(kind, ArrayType)  # else `problem_type_of` had refused it
+    return kind.elementType
 
 
 def _name(value: Column, kind: DataType) -> Column:
@@ -171,8 +178,8 @@ def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
 
 def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
     """One aggregation over (kind, value): `row` for every row, `null`, and `label` for each label that a row has."""
-    label, element = F.col(f"`{column}`"), df.schema[column].dataType.elementType
-    indicators = not isinstance(element, StringType)
+    label = F.col(f"`{column}`")
+    indicators = not isinstance(_element(column, df), StringType)
 
     def entry(kind: str, value: Column) -> Column:
         return F.struct(F.lit(kind).alias("kind"), value.cast("string").alias("value"))

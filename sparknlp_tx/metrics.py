@@ -53,7 +53,10 @@ def metrics_of(decision: Decision, logits: np.ndarray, truth: Any) -> dict[str, 
 
 
 def classification_metrics(
-    labels: Sequence, predictions: Sequence, weights: Sequence[float] | None = None, num_labels: int | None = None
+    labels: Sequence | np.ndarray,
+    predictions: Sequence | np.ndarray,
+    weights: Sequence[float] | np.ndarray | None = None,
+    num_labels: int | None = None,
 ) -> dict[str, float]:
     """Metrics of single-label predictions.
 

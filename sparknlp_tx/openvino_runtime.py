@@ -26,8 +26,7 @@ def is_installed() -> bool:
 @lru_cache
 def import_openvino() -> ModuleType:
     """OpenVINO; its telemetry, which would tell a third party of the import, is kept from loading."""
-    with_telemetry = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # OpenVINO and NNCF then use the stubs they have for its absence
+    with_telemetry = _hide()
     try:
         import openvino
         import openvino.tools.ovc  # binds its telemetry now
@@ -41,14 +40,20 @@ def import_openvino() -> ModuleType:
 def import_nncf() -> ModuleType:
     """NNCF, likewise."""
     import_openvino()
-    with_telemetry = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None
+    with_telemetry = _hide()
     try:
         import nncf
 
         return nncf
     finally:
         _restore(with_telemetry)
+
+
+def _hide() -> ModuleType | None:
+    """Keep telemetry from being imported, and return it where it was: OpenVINO and NNCF have stubs for its absence."""
+    module = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python allows it, and its stub of `sys` does not know
+    return module
 
 
 def _restore(module: ModuleType | None) -> None:

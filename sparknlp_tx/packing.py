@@ -27,7 +27,9 @@ def pack(batches: Iterator[pa.RecordBatch], tokenizer: ModelLocation, sampling: 
     from pyspark import TaskContext
 
     encoder, seen, number = _encoder(tokenizer), [0, 0], 0
-    part = TaskContext.get().partitionId()
+    context = TaskContext.get()
+    assert context is not None  # this runs in a task
+    part = context.partitionId()
     for batch in batches:
         size = max(1, math.floor(batch.num_rows * PACKED_BYTES / max(batch.nbytes, 1)))
         for start in range(0, batch.num_rows, size):
@@ -69,7 +71,7 @@ def _tokenised(table: pa.Table, encoder: TextEncoder, sampled: list[bool]) -> pa
 
 
 def _lists(rows: list[list[int]], lengths: np.ndarray, kind: type) -> pa.Array:
-    values = np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum()))
+    values: np.ndarray = np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum()))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 

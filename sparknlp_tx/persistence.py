@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyspark
 from pyspark.ml.param import Params
@@ -14,6 +14,9 @@ from sparknlp_tx.artifact import FORMAT_VERSION, local_path, read_metadata, writ
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.remote import is_remote, read_remote, write_remote
 from sparknlp_tx.version import __version__
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StageWriter(MLWriter):
@@ -91,6 +94,10 @@ class SavedStage(MLReadable, MLWritable):
     """A stage with a writer and a reader, and perhaps a Hugging Face directory."""
 
     _model_dir: Path | None = None
+    if TYPE_CHECKING:
+
+        @classmethod
+        def load(cls, path: str) -> Self: ...
 
     def write(self) -> StageWriter:
         """A writer: `write().overwrite().save(path)`."""

@@ -165,7 +165,7 @@ def _write_mistakes(
     worst = [row for row in np.argsort(-sure, kind="stable")[:MISTAKES] if sure[row] > 0]
 
     def names(marks: np.ndarray) -> str:
-        return ", ".join(labels[index] for index in np.flatnonzero(marks))
+        return ", ".join(labels[index] for index in np.flatnonzero(marks).tolist())
 
     rows = [(f"{sure[row]:.4f}", names(has[row]), names(chosen[row]), texts[row]) for row in worst]
     return _write_csv(("confidence", "true", "predicted", "text"), rows, folder)

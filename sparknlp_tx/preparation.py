@@ -64,6 +64,8 @@ def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
             return []
         labels = df.select((F.explode("label") if isinstance(kind, ArrayType) else F.col("label")).alias("label"))
         found = labels if found is None else found.union(labels)
+    if found is None:
+        return []
     values = sorted(row["label"] for row in found.distinct().collect() if row["label"] is not None)
     return [(index, str(value).lower() if isinstance(value, bool) else str(value)) for index, value in enumerate(values)]
 

@@ -12,6 +12,7 @@ from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.tokenization import TextEncoder
+from sparknlp_tx.transformers_versions import mismatched_keys, weights_as
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
@@ -89,12 +90,12 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
             problem_type=settings.problem_type,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            dtype="float32",
+            **weights_as("float32"),
             **({"attn_implementation": attention} if attention else {}),
         )
     model.config.pad_token_id = encoder.pad_token_id
     rows = {name: p for name, p in model.named_parameters() if _is_of_labels(name, p, model, len(names))}
-    new = set(told["missing_keys"]) | {key[0] for key in told["mismatched_keys"]}
+    new = set(told["missing_keys"]) | mismatched_keys(told)
     if known != names[: len(known)] and not new & set(rows):  # as many labels as ours, but others
         new |= set(rows)
         for parameter in rows.values():
@@ -126,7 +127,7 @@ def _weights(checkpoint: str, name: str) -> Any:
     import transformers
 
     with quiet_transformers():
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype="float32")
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoint, **weights_as("float32"))
     return dict(model.named_parameters())[name].data
 
 

@@ -16,5 +16,6 @@ def _print_exc() -> None:
 
 
 if __name__ == "__main__":
-    daemon.traceback = SimpleNamespace(print_exc=_print_exc, format_exc=traceback.format_exc)
+    of_module = SimpleNamespace(print_exc=_print_exc, format_exc=traceback.format_exc)  # all that the daemon takes of it
+    daemon.traceback = of_module  # type: ignore[assignment]  # it stands for a module
     daemon.manager()

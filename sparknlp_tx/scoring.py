@@ -119,13 +119,14 @@ def score_frame(frame: "pd.DataFrame", scoring: Scoring) -> "pd.DataFrame":
     return scores[[text is not None for text in texts]] if scoring.handle_invalid == "skip" else scores
 
 
-def texts_of(columns: Sequence[list[str | None]], handle_invalid: str) -> list[Text | None]:
+def texts_of(columns: Sequence[Sequence[str | None]], handle_invalid: str) -> list[Text | None]:
     """The texts of one column, the (text, pair) tuples of two; None for what is null or empty.
 
     Raises:
         InputError: an invalid text, where `handle_invalid` is `error`.
     """
-    texts = [row if all(isinstance(text, str) and text for text in row) else None for row in zip(*columns, strict=True)]
+    rows = zip(*columns, strict=True)
+    texts: list[Text | None] = [row if all(isinstance(text, str) and text for text in row) else None for row in rows]
     if handle_invalid == "error" and None in texts:
         raise InputError(
             "no null and no empty text, as handleInvalid='error' says",

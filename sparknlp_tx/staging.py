@@ -100,7 +100,8 @@ def _batches(packed: DataFrame) -> Iterator[bytes]:
 
 def _fetched(packed: DataFrame, first: Row, last: Row) -> Iterator[bytes]:
     """The batches from one to another, both included."""
-    place, (begin, end) = F.struct("part", "number"), (F.struct(F.lit(row[0]), F.lit(row[1])) for row in (first, last))
+    place = F.struct("part", "number")
+    begin, end = (F.struct(*(F.lit(row[name]).alias(name) for name in ("part", "number"))) for row in (first, last))
     among = packed.filter(F.col("part").between(first["part"], last["part"]) & (place >= begin) & (place <= end))
     for row in sorted(among.collect()):
         yield bytes(row["batch"])

@@ -3,16 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sparknlp_tx.display import Shown, metric_items, training_lines
+
 if TYPE_CHECKING:
     import numpy as np
     from pyspark.sql import DataFrame
 
 
-class TrainingSummary(dict):
+class TrainingSummary(Shown, dict):
     """`training.TrainingResult` as a dict, and `int8`; what Spark ML's summaries have goes by their names.
 
     Empty for a model that was not trained by this library.
     """
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        trained, best = training_lines(self)
+        history = self.objectiveHistory
+        loss = f"{history[0]:.4g} at first, {history[-1]:.4g} at last, {len(history)} lines" if history else ""
+        return "TrainingSummary", {"trained": trained or "not by this library", "best epoch": best, "loss": loss}
 
     @property
     def objectiveHistory(self) -> list[float]:
@@ -40,7 +48,7 @@ class TrainingSummary(dict):
         return self.get("rows_per_second")
 
 
-class EvaluationSummary(dict):
+class EvaluationSummary(Shown, dict):
     """What `model.evaluate(df)` found: every metric of the kind of task by its name, and Spark ML's names for those it has too.
 
     Attributes:
@@ -57,6 +65,10 @@ class EvaluationSummary(dict):
         super().__init__(metrics)
         self.labels = list(labels)
         self._by_label, self._predictions = by_label, predictions
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        lines = {name: f"{value:.4f}" for name, value in metric_items(self)}
+        return f"EvaluationSummary of {self['rows']:,} rows", lines
 
     def __missing__(self, name: str) -> float:
         raise KeyError(f"no {name} for this kind of task: there are {', '.join(sorted(self)) or 'no rows'}")

@@ -7,7 +7,7 @@ the model takes, its maximum length and its padding. `training.py` writes both.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -109,7 +109,7 @@ class TextEncoder:
         limit = self._cut_characters
         if limit is None:
             return self._tokenizer.encode_batch_fast(texts)
-        encodings = [None] * len(texts)
+        encodings: list[Any] = [None] * len(texts)
         rows: Sequence[int] = range(len(texts))
         while rows:
             beginnings = [_beginning(texts[row], limit) for row in rows]
@@ -121,7 +121,7 @@ class TextEncoder:
             rows, limit = unsure, 8 * limit
         return encodings
 
-    def pad(self, tokens: Tokens, rows: Sequence[int], multiple: int = 1) -> dict[str, np.ndarray]:
+    def pad(self, tokens: Tokens, rows: Sequence[int] | np.ndarray, multiple: int = 1) -> dict[str, np.ndarray]:
         """The model's inputs for some rows, padded to the longest of them: name -> int64 [len(rows), longest].
 
         Args:
@@ -159,5 +159,9 @@ def _beginning(text: Text, limit: int) -> Text:
 
 def _well_formed(text: Text) -> Text:
     if isinstance(text, tuple):
-        return _well_formed(text[0]), _well_formed(text[1])
+        return _mended(text[0]), _mended(text[1])
+    return _mended(text)
+
+
+def _mended(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

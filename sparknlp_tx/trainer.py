@@ -21,6 +21,7 @@ from sparknlp_tx.preprocessing import collate, target_tensor, tokens_of
 from sparknlp_tx.pretrained import head_parameters
 from sparknlp_tx.resume import COMPLETE
 from sparknlp_tx.tokenization import TextEncoder
+from sparknlp_tx.transformers_versions import is_grouped_by_length
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 class ClassifierTrainer(Trainer):
     """A Trainer whose head learns at a rate of its own, and whose rows and labels may have weights."""
+
+    optimizer: torch.optim.Optimizer | None  # the Trainer's own
 
     def __init__(
         self, *, settings: "TrainingSettings", encoder: TextEncoder, model: Any, head_rates: dict[str, float], **kwargs: Any
@@ -69,8 +72,8 @@ class ClassifierTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Rows grouped by length, in an order that seed and epoch decide, so that a fit that goes on has the same."""
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(train_dataset)
+        if not is_grouped_by_length(self.args):
+            return super()._get_train_sampler(*([] if train_dataset is None else [train_dataset]))
         rows = self.train_dataset if train_dataset is None else train_dataset
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         lengths = rows[self.args.length_column_name][:]

@@ -12,7 +12,7 @@ import numpy as np
 
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
-from sparknlp_tx.decisions import MULTI, SINGLE, decision_for
+from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
 from sparknlp_tx.metrics import BEST, tune_thresholds
 from sparknlp_tx.pretrained import head_rates, load_classifier
 from sparknlp_tx.resume import last_checkpoint
@@ -182,6 +182,7 @@ def _check_disk(model: Any, args: Any, folder: Path) -> None:
 def _thresholds(found: Any, settings: TrainingSettings) -> list[float] | None:
     """Thresholds for the labels, chosen on the validation rows where that is asked for; None for the plain ones."""
     decision = decision_for(settings.problem_type, settings.labels)
+    assert decision.problem_type != REGRESSION  # a fit refuses to tune its thresholds
     probabilities, truth = decision.probabilities(found.predictions), np.asarray(found.label_ids)
     thresholds = None
     if settings.tune_thresholds and settings.problem_type == MULTI:

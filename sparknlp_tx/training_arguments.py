@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from sparknlp_tx.backends import has_bfloat16
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.metrics import LESS_IS_BETTER, check_metric
+from sparknlp_tx.transformers_versions import grouped_by_length
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
@@ -66,7 +67,7 @@ def trainer_arguments(settings: "TrainingSettings", output_dir: Path, validated:
         "use_cpu": device == "cpu",
         "bf16": bf16,
         "fp16": device != "cpu" and not bf16 and "bf16" not in own,
-        "train_sampling_strategy": "group_by_length",
+        **grouped_by_length(),
         "length_column_name": "length",
         "dataloader_pin_memory": device != "cpu",
         "logging_steps": 0.02,

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, SINGLE
 from sparknlp_tx.labels import LabelCounts, label_name, label_names, learn_labels
+from sparknlp_tx.spark_versions import valid_utf8
 
 VALIDATION = "__validation"
 
@@ -86,7 +87,7 @@ def invalid_text(text: str, text_pair: str | None) -> Column:
 
 def text_column(name: str) -> Column:
     """A text column; bytes in it that are no UTF-8, as a cast from binary can leave them, become U+FFFD."""
-    return F.make_valid_utf8(_column(name))
+    return valid_utf8(_column(name))
 
 
 def fingerprint(df: DataFrame, columns: TrainingColumns) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """The columns of scores on a DataFrame: one UDF that returns one struct, and its fields taken out of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -11,6 +10,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx.decisions import SINGLE, Decision
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.scoring import Scoring, score_arrow, score_pandas
+from sparknlp_tx.spark_versions import has_arrow_udfs, iterator_udf
 from sparknlp_tx.training_columns import invalid_text, text_column
 
 
@@ -49,20 +49,16 @@ def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
 
 def function_udf(scoring: Scoring) -> Callable[..., Column]:
     """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays."""
-    return scoring_udf(scoring, Iterator[tuple[pa.Array, ...] if len(scoring.text_columns) > 1 else pa.Array])
+    return scoring_udf(scoring, columns=len(scoring.text_columns))
 
 
-def scoring_udf(scoring: Scoring, taken: Any = Iterator[pa.Array], observed: bool = False) -> Callable[..., Column]:
-    """The UDF that scores structs of texts: an Arrow UDF, or where Spark has none yet (4.0) a pandas UDF.
+def scoring_udf(scoring: Scoring, columns: int = 0, observed: bool = False) -> Callable[..., Column]:
+    """The UDF that scores texts: an Arrow UDF, or where Spark has none yet a pandas UDF.
 
     Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
 
     Args:
-        taken: what Spark hands to it, as a type hint, by which Spark tells one column from several.
+        columns: of texts that it takes; 0 for one of structs of texts.
     """
-    returned = scoring.return_type(observed)
-    if hasattr(F, "arrow_udf"):
-        score = score_arrow(scoring, observed)
-        score.__annotations__["batches"] = taken
-        return F.arrow_udf(score, returned).asNondeterministic()
-    return F.pandas_udf(score_pandas(scoring, observed), returned, F.PandasUDFType.SCALAR_ITER).asNondeterministic()
+    score = (score_arrow if has_arrow_udfs() else score_pandas)(scoring, observed)
+    return iterator_udf(score, scoring.return_type(observed), columns).asNondeterministic()

@@ -75,8 +75,9 @@ def fine_tune_on_workers(
     file = work / "model" / "result.json"
     result = TrainingResult(**json.loads(file.read_text()))
     file.unlink()
-    for entry in result.history if on_log else []:
-        on_log({name: value for name, value in entry.items() if name != "step"}, entry["step"])
+    for entry in result.history:
+        if on_log is not None:
+            on_log({name: value for name, value in entry.items() if name != "step"}, int(entry["step"]))
     return result
 
 
@@ -97,7 +98,8 @@ class _Said(io.TextIOBase):
     """What the processes print: shown on standard error, as all progress is, and its end kept."""
 
     def __init__(self) -> None:
-        self._shown, self._parts = sys.stderr, deque(maxlen=1_000)
+        self._shown = sys.stderr
+        self._parts: deque[str] = deque(maxlen=1_000)
 
     def write(self, text: str) -> int:
         self._parts.append(text)
@@ -180,8 +182,9 @@ def _check_size(spark: "SparkSession", checkpoint: str) -> None:
     with torch.device("meta"):
         size = 4 * AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).num_parameters()
     told = spark.conf.get("spark.driver.maxResultSize", "1g") or "1g"
-    number, unit = re.fullmatch(r"(\d+)\s*([kmgt]?)b?", told.strip().lower()).groups()
-    limit = int(number) * 1024 ** " kmgt".index(unit or " ")
+    size_told = re.fullmatch(r"(\d+)\s*([kmgtp]?)b?", told.strip().lower())
+    assert size_told is not None  # Spark starts with no other
+    limit = int(size_told[1]) * 1024 ** " kmgtp".index(size_told[2] or " ")
     if limit and size > 0.9 * limit:
         raise InputError(
             f"a model within spark.driver.maxResultSize={told}, as it comes back by Spark",

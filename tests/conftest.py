@@ -90,7 +90,7 @@ def settings(checkpoint):
         "learningRate": 1e-3,
         "headLearningRate": 1e-3,
         "numTrainEpochs": 8.0,
-        "seed": 2,
+        "seed": 4,
         "batchSize": 8,
         "maxLength": 32,
         "precision": "float32",

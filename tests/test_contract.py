@@ -222,3 +222,20 @@ def test_fit_with_maps(train_df, settings):
     assert ours.fit(train_df, {ours.predictionCol: "p"}).getPredictionCol() == "p"
     assert dict(ours.fitMultiple(train_df, [{ours.seed: 5}])).keys() == {0}
     assert "textCol: column of the texts (default: text" in ours.explainParams()
+
+
+def test_they_show_what_matters(model, settings, test_df):
+    estimator = TransformerClassifier(**settings, textCol="body")
+    assert f"checkpoint    {settings['checkpoint']}" in repr(estimator)
+    assert "learns        label from body" in repr(estimator)
+    assert "batchSize=8" in repr(estimator)
+    assert "predicts      3 labels: card, rate, transfer" in repr(model)
+    assert "trained       300 rows in " in repr(model)
+    assert "<th>predicts</th><td>3 labels: card, rate, transfer</td>" in model._repr_html_()
+    assert "none: not fitted" in repr(TransformerClassificationModel())
+    assert "loss " in repr(model.summary)
+    assert "not by this library" in repr(TransformerClassificationModel().summary)
+    assert "accuracy" in repr(model.evaluate(test_df))
+    named = model.copy()
+    named.labels = ["<b>", "x", "y"]
+    assert "&lt;b&gt;" in named._repr_html_()

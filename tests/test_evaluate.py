@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 from sparknlp_tx import cli, tables
 from sparknlp_tx.baselines import tfidf_baseline
 from sparknlp_tx.decisions import MULTI, REGRESSION, decision_for
-from sparknlp_tx.jobs.evaluate import evaluate_job, evaluate_parser
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def places(model, train_df, test_df, tmp_path_factory):
 
 
 def run(capsys, *argv):
-    code = cli.run_job(evaluate_job, evaluate_parser(""), [str(word) for word in argv])
+    code = cli.main(["evaluate", *map(str, argv)])
     said = capsys.readouterr()
     return code, json.loads(said.out.splitlines()[-1]) if said.out else None, said.err
 

@@ -163,3 +163,27 @@ def wait_for(url: str, log) -> None:
         except OSError:
             time.sleep(0.5)
     raise AssertionError(log.read_text())
+
+
+def test_mlflows_own_spark_flavour_and_autolog_take_our_stages(train_df, test_df, settings, tracking):
+    import mlflow.pyspark.ml
+    import mlflow.spark
+    from pyspark.ml import Pipeline
+    from pyspark.ml.feature import SQLTransformer
+
+    from sparknlp_tx import TransformerClassifier
+
+    stages = [SQLTransformer(statement="SELECT * FROM __THIS__"), TransformerClassifier(**settings | {"numTrainEpochs": 1.0})]
+    mlflow.pyspark.ml.autolog(log_models=False, silent=True)
+    try:
+        pipeline = Pipeline(stages=stages).fit(train_df)
+    finally:
+        mlflow.pyspark.ml.autolog(disable=True, silent=True)
+    run = mlflow.search_runs(output_format="list")[0]
+    assert run.data.params["TransformerClassifier.batchSize"] == "8"
+    assert run.data.metrics["train.loss"] > 0
+    with mlflow.start_run():
+        logged = mlflow.spark.log_model(pipeline, "pipeline", pip_requirements=[])
+    expected = [row["prediction"] for row in pipeline.transform(test_df).orderBy("id").collect()]
+    loaded = mlflow.spark.load_model(logged.model_uri)
+    assert [row["prediction"] for row in loaded.transform(test_df).orderBy("id").collect()] == expected

@@ -52,7 +52,7 @@ def test_an_empty_table_is_scored_and_counted(model, test_df):
 def test_the_same_without_arrow_udfs(model, repeated, monkeypatch):
     """As on Spark 4.0, which has pandas UDFs only."""
     expected = {(r["id"], r["predictedLabel"]): r["probability"] for r in model.transform(repeated).collect()}
-    monkeypatch.delattr(F, "arrow_udf")
+    monkeypatch.delattr(F, "arrow_udf", raising=False)
     scored, observation = model.observe(repeated)
     found = {(r["id"], r["predictedLabel"]): r["probability"] for r in scored.collect()}
     assert found.keys() == expected.keys()

@@ -1,15 +1,18 @@
 """One artifact, many faces: what is saved loads back in Spark, in Hugging Face, and without Spark."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import texts_of_topics
 
 from sparknlp_tx import InferenceEngine, TransformerClassificationModel, TransformerClassifier
+from sparknlp_tx.artifact import FORMAT_VERSION
 from sparknlp_tx.errors import InputError
 
 pytestmark = pytest.mark.every_session
+FORMATS = Path(__file__).parent / "formats"
 
 TEXTS = [text for text, _ in texts_of_topics(5, seed=9)]
 
@@ -156,3 +159,21 @@ def test_damaged_files_are_named(saved):
     (saved / "metadata" / "part-00000").write_text('{"class": "spark')
     with pytest.raises(InputError, match=r"JSON in .*/metadata; found a damaged file"):
         TransformerClassificationModel.load(str(saved))
+
+
+@pytest.mark.parametrize("version", [path.name for path in sorted(FORMATS.iterdir()) if path.name.isdigit()])
+def test_what_every_released_version_saved_loads_and_scores_as_it_did(spark, version):
+    estimator = TransformerClassifier.load(str(FORMATS / version / "estimator"))
+    assert (estimator.getTextCol(), estimator.getNumTrainEpochs(), estimator.getThresholds()) == ("body", 2.0, [0.3, 0.7])
+    model = TransformerClassificationModel.load(str(FORMATS / version / "model"))
+    assert model.labels == ["card", "rate"]
+    scores = json.loads((FORMATS / version / "scores.json").read_text())
+    df = spark.createDataFrame([(text,) for text in scores], "body string")
+    found = {row["body"]: row["probability"].toArray() for row in model.transform(df).collect()}
+    for text, probabilities in scores.items():
+        assert np.allclose(found[text], probabilities, atol=1e-4)
+
+
+def test_the_current_format_has_its_fixture():
+    """`python tests/formats/make.py` makes it."""
+    assert (FORMATS / str(FORMAT_VERSION)).is_dir()

@@ -1,9 +1,8 @@
 """transform and predict on real Spark."""
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.functions import vector_to_array
@@ -11,7 +10,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.evaluation import evaluate
-from sparknlp_tx.scoring import score_arrow
+from sparknlp_tx.scoring import score_arrow, score_pandas
 
 pytestmark = pytest.mark.every_session
 
@@ -91,8 +90,8 @@ def rows_run(monkeypatch, tmp_path):
     log = tmp_path / "rows"
     path = str(log)
 
-    def counting(scoring, observed=False):
-        def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+    def counting(real, scoring, observed=False):
+        def score(batches):
             from sparknlp_tx.worker import task_engine
 
             engine = task_engine(scoring)
@@ -108,7 +107,7 @@ def rows_run(monkeypatch, tmp_path):
 
             engine.backend = Counting()
             try:
-                yield from score_arrow(scoring, observed)(batches)
+                yield from real(scoring, observed)(batches)
             finally:
                 engine.backend = backend
 
@@ -119,7 +118,8 @@ def rows_run(monkeypatch, tmp_path):
         log.unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr("sparknlp_tx.udf.score_arrow", counting)
+    for real in (score_arrow, score_pandas):
+        monkeypatch.setattr(f"sparknlp_tx.udf.{real.__name__}", partial(counting, real))
     return rows
 
 

@@ -1,4 +1,14 @@
-"""Evaluate: a model on a labelled Delta table, beside what is there without fine-tuning."""
+"""Evaluate a model on a labelled Delta table, and see what fine-tuning has bought.
+
+  sparknlp-tx evaluate --model models:/tickets/1 --input data/tickets/test
+  sparknlp-tx evaluate --model demo/model --input demo/delta/test --tfidf demo/delta/train
+  sparknlp-tx evaluate --model demo/model --input demo/delta/test --zero-shot facebook/bart-large-mnli
+
+MODEL is a model directory, runs:/RUN/model, models:/name/version or models:/name@alias. --tfidf TABLE fits TF-IDF and a linear model
+on that table and measures it on the same rows; --zero-shot CHECKPOINT asks a model for natural language inference, without any
+training, about some of them; --pictures FOLDER draws what the model gets right and wrong. The last line of standard output is a
+JSON object with all metrics.
+"""
 
 import argparse
 from typing import Any
@@ -9,15 +19,15 @@ from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.cli import make_parser, set_params
 from sparknlp_tx.evaluation import evaluate_rows
-from sparknlp_tx.jobs.score import add_model_flags
+from sparknlp_tx.jobs.score import add_model_flags, explained
 from sparknlp_tx.progress import say
 
 SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "pearson", "spearman", "rmse")
 
 
-def evaluate_parser(description: str) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """Flags of `evaluate`: its own, and the Params that scoring hangs on."""
-    parser = make_parser("evaluate.py", description)
+    parser = make_parser("evaluate", __doc__)
     add_model_flags(parser, "Delta table with the model's text columns and label column")
     parser.add_argument("--label-col", help="column of the true labels; default the model's")
     parser.add_argument(
@@ -32,7 +42,7 @@ def evaluate_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def evaluate_job(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Measure a model on a table, and the baselines that are asked for on the same rows."""
     from sparknlp_tx.tracking import load_model
 
@@ -41,12 +51,14 @@ def evaluate_job(spark: SparkSession, options: argparse.Namespace) -> dict[str, 
     if options.label_col:
         model.setLabelCol(options.label_col)
     model.check_labelled(df)
+    if options.explain:
+        return explained("evaluate", model.explain(df))
     trained = tables.read_table(spark, options.tfidf) if options.tfidf else None
     if trained is not None:
         model.check_labelled(trained)
     scored = evaluate_rows(model, df, texts=bool(options.pictures))
     found = {"model": scored.metrics}
-    if options.pictures and scored.texts:
+    if options.pictures and scored.texts and scored.logits is not None:
         from sparknlp_tx.pictures import draw_scores
 
         draw_scores(model.decision, scored.logits, scored.truth, scored.texts, local_path(options.pictures))

@@ -1,10 +1,28 @@
-"""Prepare: a corpus to Delta tables, and a profile of it."""
+"""Write a text corpus as Delta tables: train, validation, test, labels; with a profile of what they hold.
+
+  sparknlp-tx prepare --source banking77 --output main.support
+  sparknlp-tx prepare --source docstrings --output demo/delta
+  sparknlp-tx prepare --source ./tickets --output data/tickets --text-col body --label-col queue
+  sparknlp-tx prepare --source banking77 --path ./banking77 --output data/banking77
+
+SOURCE is one of
+  docstrings                      the docstrings of installed libraries, labelled by library; needs no download
+  a known name                    imdb, banking77, tweet_emotions, sms_spam, amazon_polarity, glue/TASK (cola, sst2, mrpc, qqp,
+                                  stsb, mnli, qnli, rte, wnli, ax): from the Hugging Face hub, or from files with --path
+  a file or a folder              csv, tsv, json lines, parquet; files named by split are splits
+  a Delta table                   a folder, or [catalog.][schema.]table
+  org/name                        any Parquet-backed data set on the Hugging Face hub
+
+OUTPUT with a / is a folder (OUTPUT/train, ...); otherwise a schema (OUTPUT.NAME_train, ...). The tables have the columns text,
+label and, for sentence pairs, text_pair. Splits that exist are kept; a missing validation or test split is carved out of train:
+10 %, stratified, by the seed. Rows are shuffled. The last line of standard output is a JSON object with the results.
+"""
 
 import argparse
 import time
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx import tables
 from sparknlp_tx.cli import make_parser
@@ -12,14 +30,14 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say, since
 
 
-def prepare_parser(description: str) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """Flags of `prepare`."""
-    parser = make_parser("prepare.py", description)
+    parser = make_parser("prepare", __doc__)
     parser.add_argument("--source", required=True, help="what to read; see above")
     parser.add_argument("--output", required=True, help="a folder (has a /), or catalog.schema")
     parser.add_argument("--name", help="prefix of the tables in a schema; default from the source")
     parser.add_argument("--path", help="with a known name: read this file or folder instead of the hub")
-    parser.add_argument("--config", help="configuration of a hub data set")
+    parser.add_argument("--hub-config", help="configuration of a hub data set")
     parser.add_argument("--text-col")
     parser.add_argument("--text-pair-col")
     parser.add_argument("--label-col")
@@ -29,7 +47,7 @@ def prepare_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Write a corpus as Delta tables and profile it."""
     from sparknlp_tx import corpora, preparation
 
@@ -37,7 +55,7 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     source = corpora.Source(
         source=options.source,
         path=options.path,
-        config=options.config,
+        config=options.hub_config,
         text=options.text_col,
         text_pair=options.text_pair_col,
         label=options.label_col,
@@ -50,6 +68,8 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
 
         check_checkpoint(options.checkpoint)
     splits = corpora.read_corpus(spark, source)
+    if options.explain:
+        return _explained(splits, options)
     written = preparation.prepare(spark, splits, options.output, name, options.seed)
     read = {split: tables.read_table(spark, table) for split, table in written.items() if split != "labels"}
     report = preparation.profile(read, options.checkpoint)
@@ -57,6 +77,16 @@ def prepare(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     print_profile(report)
     rows = {split: part["rows"] for split, part in report["splits"].items()}
     return {"job": "prepare", "tables": written, "rows": rows, "profile": kept, "seconds": since(begin)}
+
+
+def _explained(splits: dict[str, DataFrame], options: argparse.Namespace) -> dict[str, Any]:
+    """What would be read, without writing it."""
+    columns = {split: [f"{name} {kind}" for name, kind in df.dtypes] for split, df in splits.items()}
+    for split, named in columns.items():
+        say(f"{split}: {', '.join(named)}")
+    missing = [split for split in ("validation", "test") if split not in splits]
+    say(f"to {options.output}" + (f", with {' and '.join(missing)} carved out of train" if missing else ""))
+    return {"job": "prepare", "explain": {"splits": columns, "output": options.output, "carved": missing}, "problems": []}
 
 
 def _short_name(source: str) -> str:

@@ -1,8 +1,19 @@
-"""Score: a Delta table and a model to a Delta table of scores."""
+"""Score a Delta table with a model: Delta table in, Delta table out.
+
+  sparknlp-tx score --model models:/banking77@champion --input main.support.tickets --output main.support.scored
+  sparknlp-tx score --model demo/model --input demo/delta/test --output demo/delta/scored --keep-cols text label
+  sparknlp-tx score --model demo/model --input demo/delta/test --explain
+
+MODEL is a model directory, runs:/RUN/model, models:/name/version or models:/name@alias. The output has the input's columns
+(those of --keep-cols) and rawPrediction, probability, prediction, predictedLabel; it appears in one transaction. Params of the
+model can be set for this run by flags in kebab-case. The last line of standard output is a JSON object with the results: rows,
+seconds, and under "metrics" rows and tokens a second, padding, duplicates, models loaded and where the time went; with --experiment
+they are logged to MLflow, too. --explain says beforehand, and writes nothing: devices, engine, memory, lengths, duration, advice.
+"""
 
 import argparse
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -13,16 +24,19 @@ from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.progress import say, since
 
+if TYPE_CHECKING:
+    from sparknlp_tx.explain import ScoringPlan
+    from sparknlp_tx.explain_training import TrainingPlan
 
-def score_parser(description: str) -> argparse.ArgumentParser:
+
+def parser() -> argparse.ArgumentParser:
     """Flags of `score`: its own, and the Params that scoring hangs on."""
-    parser = make_parser("score.py", description)
+    parser = make_parser("score", __doc__)
     add_model_flags(parser, "Delta table to score")
     parser.add_argument("--output", help="Delta table to write")
     parser.add_argument("--mode", choices=("overwrite", "append"), default="overwrite")
     parser.add_argument("--keep-cols", nargs="+", metavar="COLUMN", help="input columns to keep; default all")
     parser.add_argument("--experiment", help="MLflow experiment; the run's data, Params and metrics are logged there")
-    parser.add_argument("--explain", action="store_true", help="say how it would run and how long it would take; write nothing")
     return parser
 
 
@@ -35,7 +49,7 @@ def add_model_flags(parser: argparse.ArgumentParser, input_help: str) -> None:
     add_param_flags(parser, [param for param in TransformerClassificationModel().params if param.name in SCORING_PARAMS])
 
 
-def score(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Score a Delta table into another, or explain how that would be done."""
     from sparknlp_tx.tracking import load_model
 
@@ -43,9 +57,7 @@ def score(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     df = _input(spark, options)
     model = set_params(load_model(options.model), options.params)
     if options.explain:
-        plan = model.explain(df)
-        say(str(plan))
-        return {"job": "score", "explain": plan.as_dict()}
+        return explained("score", model.explain(df))
     model.check_executors(spark)
     version = tables.latest_version(spark, options.input) if options.experiment else None
     scored, observation = model.observe(df)
@@ -58,9 +70,15 @@ def score(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         f"scored {rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s, to {options.output} (version {written})"
     )
     result = {"job": "score", "output": options.output, "version": written, "rows": rows, "seconds": seconds}
-    if options.experiment:
+    if version is not None:
         result |= _log(options, model, version, metrics)
     return result | {"metrics": metrics}
+
+
+def explained(job: str, plan: "ScoringPlan | TrainingPlan") -> dict[str, Any]:
+    """Say a plan; a job's result that tells it."""
+    say(str(plan))
+    return {"job": job, "explain": plan.as_dict(), "problems": getattr(plan, "problems", [])}
 
 
 def _input(spark: SparkSession, options: argparse.Namespace) -> DataFrame:

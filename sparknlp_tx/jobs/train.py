@@ -1,4 +1,14 @@
-"""Train: Delta tables to a fitted model, evaluated, saved and logged to MLflow."""
+"""Fine-tune a Hugging Face model on a Delta table; save it, evaluate it, log it to MLflow.
+
+  sparknlp-tx train --train main.support.tickets_train --validation main.support.tickets_validation \\
+      --test main.support.tickets_test --checkpoint distilbert-base-uncased --model-dir /Volumes/main/support/models/tickets
+  sparknlp-tx train --train demo/delta/train --model-dir my-model --checkpoint ./my-bert \\
+      --num-train-epochs 3 --learning-rate 3e-4 --warmup-steps 50
+
+Every Param of TransformerClassifier is a flag in kebab-case; any other flag is a field of transformers.TrainingArguments. MLflow
+is reached as its own variables say (MLFLOW_TRACKING_URI, ...). The last line of standard output is a JSON object with the
+results: where the model lies, the MLflow run, metrics, seconds.
+"""
 
 import argparse
 import difflib
@@ -13,14 +23,15 @@ from sparknlp_tx.artifact import check_absent, local_path
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.jobs.score import explained
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
 
-def train_parser(description: str) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """Flags of `train`: its own, every Param, and any other as a field of TrainingArguments."""
-    parser = make_parser("train.py", description, extra=True)
+    parser = make_parser("train", __doc__, extra=True)
     parser.add_argument("--train", required=True, help="Delta table of the training rows")
     parser.add_argument("--validation", help="Delta table; the epoch that is best on it is kept")
     parser.add_argument("--test", help="Delta table to evaluate the model on")
@@ -32,7 +43,7 @@ def train_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Fit on a Delta table, save, evaluate, log it all to MLflow."""
     import mlflow
 
@@ -43,6 +54,8 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
     versions = {split: tables.latest_version(spark, table) for split, table in splits.items()}
     estimator, rows = _training_rows(frames, _estimator(options))
+    if options.explain:
+        return explained("train", estimator.explain(rows))
     estimator.check(rows)
     if options.experiment:
         mlflow.set_experiment(options.experiment)
@@ -63,7 +76,7 @@ def train(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     estimator = TransformerClassifier()
     set_params(estimator, options.params)
-    own = set(vars(train_parser("").parse_known_args(["--train=", "--model-dir="])[0]))
+    own = set(vars(parser().parse_known_args(["--train=", "--model-dir="])[0]))
     known = [name.removeprefix("param:") for name in own]
     for name in options.extra:
         near = difflib.get_close_matches(name, [flag(other)[2:].replace("-", "_") for other in known], n=1, cutoff=0.8)
@@ -100,7 +113,7 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
     from sparknlp_tx.pictures import draw_learning_curves, draw_scores
 
     metrics: dict[str, float] = {}
-    splits = [split for split in ("validation", "test") if split in frames] or ["train"]
+    splits: list[str] = [split for split in ("validation", "test") if split in frames] or ["train"]
     for split in splits:
         begin = time.monotonic()
         found = evaluate_rows(model, frames[split], texts=True)
@@ -110,7 +123,7 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
             metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
     metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
     draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
-    if found.texts:
+    if found.texts and found.logits is not None:
         draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
     return metrics
 

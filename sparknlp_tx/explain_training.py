@@ -1,0 +1,235 @@
+"""What fitting a DataFrame would take, asked beforehand: labels are counted, a sample is read, some batches are tried."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from sparknlp_tx.artifact import local_path
+from sparknlp_tx.distribution import is_local
+from sparknlp_tx.explain import sample_texts, token_lengths, told_duration
+from sparknlp_tx.labels import LabelCounts
+from sparknlp_tx.staging import CHARACTER_BYTES, ROW_BYTES
+from sparknlp_tx.tokenization import Text
+from sparknlp_tx.training_columns import TrainingColumns, text_column
+
+if TYPE_CHECKING:
+    from sparknlp_tx.checks import FitChecks
+    from sparknlp_tx.training import TrainingSettings
+
+PROBE_SECONDS = 3.0
+STAGED_CHARACTERS = 500_000  # a second and core, about: `benchmarks/staging.py`
+RARE = 5  # rows of a label that are too few to learn it from
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a DataFrame would be fitted; `str` gives it in a few lines.
+
+    Attributes:
+        rows, train_rows: with a text; those among them to train on.
+        task: `problem_type`, `labels` (how many), `rarest` and `rarest_rows`.
+        tokens: of a sample of texts: `sample`, `mean`, `p50`, `p95`, `max`, and `cut`, the share (0 to 1) longer than maxLength.
+        engine: `device`, `precision`, `where` (the driver, this client's machine, the executors), `parameters` (millions, all of
+            them), `seconds_per_step` as tried, `steps`.
+        memory_mb, memory_free_mb: that training takes, with the longest batch, as tried; that the device has.
+        disk_mb, disk_free_mb: for the staged tokens and the checkpoints; free in the folder that they go to.
+        seconds: how long it would take, about.
+        problems: what would go wrong, each with its remedy.
+        advice: what would make it better, a sentence each.
+    """
+
+    rows: int
+    train_rows: int
+    task: dict[str, Any]
+    tokens: dict[str, float]
+    engine: dict[str, Any]
+    memory_mb: int
+    memory_free_mb: int
+    disk_mb: int
+    disk_free_mb: int
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as a JSON object."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        engine, tokens, task = self.engine, self.tokens, self.task
+        labels = f", {task['labels']} labels, {task['rarest']!r} in {task['rarest_rows']:,} rows" if task["labels"] else ""
+        held_out = f", {self.rows - self.train_rows:,} of them for validation" if self.rows > self.train_rows else ""
+        lines = [
+            f"rows        {self.rows:,}{held_out}",
+            f"task        {task['problem_type']}{labels}",
+            f"tokens      {tokens['mean']} on average, 95 % of the texts up to {tokens['p95']}, longest {tokens['max']}; "
+            f"{tokens['cut']:.1%} cut (sample of {tokens['sample']:,})",
+            f"device      {engine['device']}, {engine['precision']}, {engine['where']}",
+            f"model       {engine['parameters']:,} million parameters, {engine['steps']:,} steps of {engine['batch_size']} rows",
+            f"memory      {self.memory_mb:,} MB with the longest texts; {self.memory_free_mb:,} MB free",
+            f"disk        {self.disk_mb:,} MB for tokens and checkpoints; {self.disk_free_mb:,} MB free",
+            f"duration    about {told_duration(self.seconds)}: {engine['seconds_per_step']:.3g} s a step",
+        ]
+        lines += [f"problem     {line}" for line in self.problems]
+        return "\n".join(lines + [f"advice      {line}" for line in self.advice])
+
+    __repr__ = __str__
+
+
+def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingColumns, labels: LabelCounts) -> TrainingPlan:
+    """What a fit would take, after its checks; reads a sample and trains some batches of it for three seconds, to nothing.
+
+    Args:
+        columns, labels: as the checks found them.
+    """
+    from sparknlp_tx.preprocessing import save_tokenizer
+
+    spark = df.sparkSession
+    settings = estimator._settings(columns.problem_type, labels)
+    names = [name for name in (columns.text, columns.text_pair) if name]
+    texts = sample_texts(df.select(*(text_column(name).alias(name) for name in names)), labels.rows)
+    with tempfile.TemporaryDirectory(prefix="sparknlp_tx-explain-") as folder:
+        encoder = save_tokenizer(settings.checkpoint, settings.max_length, folder)
+        tokens = token_lengths(encoder, texts, settings.max_length)
+        tried = try_training(settings, encoder, texts, Path(folder))
+    steps = int(np.ceil(labels.train / settings.batch_size) * settings.num_train_epochs)
+    engine = {name: tried[name] for name in ("device", "precision", "parameters", "seconds_per_step")}
+    engine |= {"steps": steps, "batch_size": settings.batch_size}
+    engine["where"] = "on the driver" if is_local(spark) else "in this process: the driver, or the client of Spark Connect"
+    if settings.workers > 1:
+        engine["where"] = f"in {settings.workers} processes" + ("" if is_local(spark) else " on the executors")
+    free, disk_free = _free_memory(tried["device"]), shutil.disk_usage(_existing(estimator)).free // 10**6
+    staged = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
+    kept = settings.resumable + bool(labels.rows > labels.train)
+    disk = int((staged + kept * 2 * 12e6 * tried["parameters"] + 8e6 * tried["parameters"]) / 1e6)
+    seconds = (
+        steps * tried["seconds_per_step"] / settings.workers + labels.characters / STAGED_CHARACTERS + tried["load_seconds"]
+    )
+    task = {"problem_type": columns.problem_type, "labels": len(labels.labels), "rarest": None, "rarest_rows": 0}
+    if labels.labels:
+        task["rarest_rows"], task["rarest"] = min(zip(labels.counts, labels.labels, strict=True))
+    plan = TrainingPlan(
+        labels.rows, labels.train, task, tokens, engine, tried["memory_mb"], free, disk, disk_free, round(seconds, 1)
+    )
+    plan.problems.extend(_problems(plan, settings))
+    plan.advice.extend(_advice(plan, settings))
+    return plan
+
+
+def _existing(estimator: "FitChecks") -> Path:
+    """The folder that a fit works in, or the nearest one above it that is there."""
+    folder = local_path(estimator.getCheckpointDir() or estimator.getStagingDir() or tempfile.gettempdir())
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def try_training(settings: "TrainingSettings", encoder: Any, texts: Sequence[Text], folder: Path) -> dict[str, Any]:
+    """Load the checkpoint, and train on batches of some texts, forwards and backwards, for three seconds.
+
+    Returns:
+        `device`, `precision`, `parameters` (millions), `load_seconds`, `seconds_per_step`, `memory_mb`: weights, gradients and the
+        optimizer's two moments in float32, and what the longest batch keeps for its backward pass.
+    """
+    import torch
+
+    from sparknlp_tx.backends import quiet_transformers
+    from sparknlp_tx.dropout import fast_dropout
+    from sparknlp_tx.pretrained import load_classifier
+    from sparknlp_tx.training_arguments import trainer_arguments
+
+    begin = time.monotonic()
+    args = trainer_arguments(settings, folder / "trainer", False)
+    model, _ = load_classifier(settings, encoder, args.device.type)
+    model.to(args.device).train()
+    loaded = time.monotonic() - begin
+    precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
+    tokens = encoder.encode(list(texts) or ["a text"])
+    order = np.argsort(tokens.lengths(), kind="stable")[::-1]  # the longest first: it sets the memory
+    size = max(1, min(args.per_device_train_batch_size, len(order)))
+    batches = [order[at : at + size] for at in range(0, len(order), size)]
+    lower = torch.float16 if precision == "float16" else torch.bfloat16
+    full = [batch for batch in batches if len(batch) == size]
+    saved: dict[int, int] = {}
+    spent: list[float] = []
+    with quiet_transformers(), fast_dropout(args.device.type):
+        while sum(spent) < PROBE_SECONDS and len(spent) <= 3 * len(full):
+            batch = full[(7 * len(spent)) % len(full)]  # the longest, then from all over the lengths
+            inputs = {name: torch.from_numpy(array).to(args.device) for name, array in encoder.pad(tokens, batch).items()}
+            begin = time.monotonic()
+            with torch.autocast(args.device.type, lower, precision != "float32"), _counting({} if spent else saved):
+                loss = model(**inputs).logits.float().square().mean()
+            loss.backward()
+            if args.device.type == "cuda":
+                torch.cuda.synchronize()
+            spent.append(time.monotonic() - begin)
+    parameters = sum(p.numel() for p in model.parameters())
+    per_step = float(np.mean(spent[1:] or spent))
+    return {
+        "device": str(args.device),
+        "precision": precision,
+        "parameters": round(parameters / 1e6, 1),
+        "load_seconds": loaded,
+        "seconds_per_step": per_step,
+        "memory_mb": int((16 * parameters + sum(saved.values())) / 1e6),
+    }
+
+
+def _free_memory(device: str) -> int:
+    """Megabytes that are free on a device, or available on this machine."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0] // 10**6
+    import psutil
+
+    return psutil.virtual_memory().available // 10**6
+
+
+def _counting(saved: dict[int, int]) -> Any:
+    """Counts the bytes that a forward pass keeps, by where they lie."""
+    import torch
+
+    def keep(tensor: "torch.Tensor") -> "torch.Tensor":
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+
+
+def _problems(plan: TrainingPlan, settings: "TrainingSettings") -> list[str]:
+    found = []
+    if plan.memory_mb > plan.memory_free_mb:
+        remedy = "a smaller batchSize or maxLength, trainingArgs={'gradient_checkpointing': True}, or loraRank"
+        found.append(f"{plan.memory_mb:,} MB of memory wanted, {plan.memory_free_mb:,} MB free: take {remedy}.")
+    if plan.disk_mb > plan.disk_free_mb:
+        found.append(
+            f"{plan.disk_mb:,} MB of disk wanted, {plan.disk_free_mb:,} MB free: set stagingDir or checkpointDir to a larger disk."
+        )
+    return found
+
+
+def _advice(plan: TrainingPlan, settings: "TrainingSettings") -> list[str]:
+    advice, tokens = [], plan.tokens
+    if tokens["cut"] > 0.01:
+        advice.append(f"{tokens['cut']:.0%} of the texts are cut at maxLength={settings.max_length}: a larger one reads on.")
+    if plan.rows == plan.train_rows:
+        advice.append("no validation rows: validationFraction=0.1 keeps the epoch that is best on rows it has not seen.")
+    if plan.task["labels"] and plan.task["rarest_rows"] < RARE:
+        rows = f"{plan.task['rarest_rows']} row" + "s" * (plan.task["rarest_rows"] != 1)
+        advice.append(f"label {plan.task['rarest']!r} has {rows}: merge it with another, or label more.")
+    if settings.max_train_seconds and plan.seconds > settings.max_train_seconds:
+        advice.append(f"maxTrainSeconds={settings.max_train_seconds:g} ends it before its {plan.engine['steps']:,} steps.")
+    if plan.seconds > 3600 and not settings.resumable:
+        advice.append("set checkpointDir: a fit that is killed then goes on from its last checkpoint.")
+    if plan.engine["device"] == "cpu" and plan.seconds > 600 and not settings.lora_rank and settings.train_layers == "all":
+        advice.append("a GPU is many times as fast; on this CPU trainLayers='last:2' trains a part of the model.")
+    return advice

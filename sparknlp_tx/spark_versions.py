@@ -1,0 +1,62 @@
+"""What differs between the versions of Spark that this library runs on: 3.5 to 4.2, classic and Connect."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+
+def is_connect(spark: "SparkSession") -> bool:
+    """Whether a session is a client of Spark Connect."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def has_arrow_udfs() -> bool:
+    """Whether Spark hands Arrow arrays to a UDF (4.1 and later); before, it hands pandas' columns to it."""
+    from pyspark.sql import functions as F
+
+    return hasattr(F, "arrow_udf")
+
+
+def iterator_udf(function: Callable[[Iterator], Iterator], returned: str, columns: int) -> "Callable[..., Column]":
+    """A scalar-iterator UDF: of Arrow arrays where there are such (`has_arrow_udfs`), else of pandas' columns.
+
+    Args:
+        function: of one argument, which has to be called `batches`.
+        returned: the struct that it gives, as a DDL string.
+        columns: how many columns it takes; 0 for one of structs, which is a DataFrame in pandas.
+    """
+    from pyspark.sql import functions as F
+
+    if has_arrow_udfs():
+        import pyarrow as pa
+
+        make, taken, given = F.arrow_udf, pa.Array, pa.Array
+    else:
+        import pandas as pd
+
+        make, taken, given = F.pandas_udf, pd.Series if columns else pd.DataFrame, pd.DataFrame
+    several: Any = tuple[taken, ...] if columns > 1 else taken
+    function.__annotations__ = {"batches": Iterator[several], "return": Iterator[given]}  # which tell Spark what to hand over
+    return make(function, returned)
+
+
+def valid_utf8(text: "Column") -> "Column":
+    """A string column; bytes in it that are no UTF-8, as a cast from binary can leave them, become U+FFFD."""
+    from pyspark.sql import functions as F
+
+    if hasattr(F, "make_valid_utf8"):  # 4.0 and later
+        return F.make_valid_utf8(text)
+    return F.decode(text.cast("binary"), "UTF-8")
+
+
+def add_archive(spark: "SparkSession", archive: Path) -> None:
+    """Have each executor unpack an archive once, where `SparkFiles.get(archive.name)` tells."""
+    try:
+        spark.addArtifacts(str(archive), archive=True)
+    except RuntimeError as error:  # Spark 3.5 has artifacts on Connect alone
+        if "only supported with Spark Connect" not in str(error):
+            raise
+        spark.sql(f"ADD ARCHIVE '{archive}'")
