@@ -92,9 +92,9 @@ def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
         return F.col(f"`{column}`").cast("double")
     index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
     if decision.problem_type == MULTI:
-        return F.transform(label_names(column, df), lambda name: F.coalesce(index[name], F.lit(-1)))
+        return F.transform(label_names(column, df), lambda name: F.coalesce(F.element_at(index, name), F.lit(-1)))
     name = label_name(column, df)
-    return F.when(name.isNotNull(), F.coalesce(index[name], F.lit(-1)))
+    return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
 
 
 def measured(scored: DataFrame, decision: Decision) -> Evaluation:

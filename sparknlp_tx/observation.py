@@ -3,11 +3,16 @@
 Accumulators would be simpler, but Spark Connect has none.
 """
 
+import logging
 import time
 from typing import Any
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
+
+from sparknlp_tx.spark_versions import can_observe
+
+log = logging.getLogger(__name__)
 
 
 class ScoringObservation:
@@ -17,18 +22,23 @@ class ScoringObservation:
         self._observation = Observation()
         self._begin = time.monotonic()
         self._metrics: dict[str, float] = {}
+        self._observed = True
 
     def on(self, scored: DataFrame, struct: str) -> DataFrame:
         """The DataFrame with the counters in its column `struct` observed; the clock starts."""
         from sparknlp_tx.scoring import STAT_TYPES, STATS
 
+        self._observed = can_observe(scored)
+        if not self._observed:
+            log.warning("Spark 3.5 tells no counters on Connect: metrics will be empty")
+            return scored
         sums = (F.sum(F.col(f"`{struct}`.{STATS}.{name}")).alias(name) for name in STAT_TYPES)
         self._begin = time.monotonic()
         return scored.observe(self._observation, *sums)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the first action on the DataFrame did; waits until one has ended.
+        """What the first action on the DataFrame did; waits until one has ended. Empty on Connect with Spark 3.5.
 
         Returns:
             `rows`, `seconds` (by the clock, from `observe` to the first reading of this), `rows_per_second`,
@@ -36,7 +46,7 @@ class ScoringObservation:
             `tasks`, `model_loads`, `cache_hits` (tasks that found the model loaded); and summed over all tasks
             `load_seconds`, `tokenise_seconds`, `run_seconds`.
         """
-        if not self._metrics:
+        if self._observed and not self._metrics:
             sums = {name: value or 0 for name, value in self._observation.get.items()}  # null where there was no row
             self._metrics = _figures(sums, time.monotonic() - self._begin)
         return self._metrics

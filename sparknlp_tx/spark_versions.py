@@ -1,16 +1,22 @@
 """What differs between the versions of Spark that this library runs on: 3.5 to 4.2, classic and Connect."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 
-def is_connect(spark: "SparkSession") -> bool:
-    """Whether a session is a client of Spark Connect."""
+def is_connect(spark: "SparkSession | DataFrame") -> bool:
+    """Whether a session, or a DataFrame's, is a client of Spark Connect."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def can_observe(df: "DataFrame") -> bool:
+    """Whether an `Observation` of a DataFrame has values: on Connect from 4.0 on."""
+    return not is_connect(df) or importlib.util.find_spec("pyspark.sql.connect.observation") is not None
 
 
 def has_arrow_udfs() -> bool:

@@ -71,6 +71,7 @@ def trainer_arguments(settings: "TrainingSettings", output_dir: Path, validated:
         "length_column_name": "length",
         "dataloader_pin_memory": device != "cpu",
         "logging_steps": 0.02,
+        "logging_nan_inf_filter": False,  # `callbacks.Limits` looks for them
         "eval_strategy": "epoch" if validated else "no",
         "save_strategy": "epoch" if validated else "no",
         "save_total_limit": 2 if settings.resumable else 1,

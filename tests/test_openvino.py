@@ -142,10 +142,12 @@ def test_a_model_without_an_export_gets_one_when_it_is_first_used(model, tmp_pat
     assert not is_exported(tmp_path / "m" / "model")  # what the user has saved stays as it is
 
 
-def test_a_worker_on_openvino_loads_no_torch_no_transformers_no_pandas_and_tries_no_connection(quantised):
-    """The UDF's own function in a fresh process; in int8 and with second looks, so that all of it runs."""
+@pytest.mark.parametrize(("precision", "gigabytes"), [("int8", 8), ("auto", 1)])
+def test_a_worker_on_openvino_loads_no_torch_no_transformers_no_pandas_tries_no_connection(quantised, precision, gigabytes):
+    """The UDF's own function in a fresh process; with second looks, so that all of it runs; once in the memory of a sandbox."""
     program = f"""
-import socket, sys
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_AS, ({gigabytes} << 30, {gigabytes} << 30))  # of addresses: more than what is used
 def refuse(*args, **kwargs):
     raise AssertionError("a connection was tried")
 socket.socket.connect = socket.create_connection = refuse
@@ -157,7 +159,7 @@ from sparknlp_tx.scoring import Scoring, score_arrow
 from sparknlp_tx.worker import task_engine
 location = ModelLocation({str(quantised.directory)!r}, None, {quantised._files!r})
 columns = dict(zip(SingleLabel.fields, SingleLabel.fields))
-scoring = Scoring(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", "int8", 32, "auto", "keep")
+scoring = Scoring(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", {precision!r}, 32, "auto", "keep")
 engine = task_engine(scoring)
 engine._looks = [(float("inf"), backend) for _, backend in engine._looks]
 batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])
