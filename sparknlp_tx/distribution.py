@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sparknlp_tx.artifact import file_hash, temporary_directory
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.spark_versions import add_archive, is_connect
+from sparknlp_tx.spark_versions import add_archive, is_connect, setting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -98,10 +98,10 @@ _distributed: WeakKeyDictionary["SparkSession", set[str]] = WeakKeyDictionary()
 
 def executors_have_gpus(spark: "SparkSession") -> bool:
     """Whether the session's configuration gives GPUs to its tasks."""
-    return float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0) > 0
+    return float(setting(spark, "spark.task.resource.gpu.amount", "0")) > 0
 
 
 def is_local(spark: "SparkSession") -> bool:
     """Whether the executors are this machine: they see its files and its devices."""
-    master = spark.conf.get("spark.master", "") or ""
+    master = setting(spark, "spark.master", "")
     return (master == "local" or master.startswith("local[")) and not is_connect(spark)

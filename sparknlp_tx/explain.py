@@ -14,6 +14,7 @@ from sparknlp_tx.columns import strings
 from sparknlp_tx.distribution import is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.scoring import Scoring, texts_of
+from sparknlp_tx.spark_versions import setting
 from sparknlp_tx.tokenization import Text, TextEncoder
 from sparknlp_tx.training_columns import text_column
 from sparknlp_tx.worker import try_engine
@@ -152,16 +153,16 @@ def token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> d
 def _cluster(spark: SparkSession, tried: dict[str, Any]) -> dict[str, Any]:
     """Slots and memory, from the session's configuration and what an executor told."""
     cores = spark.range(1_000_000).select(F.spark_partition_id().alias("p")).distinct().count()  # Spark's default parallelism
-    task_cores = int(spark.conf.get("spark.task.cpus", "1") or 1)
+    task_cores = int(setting(spark, "spark.task.cpus", "1"))
     slots = max(1, cores // task_cores)
-    of_executor = int(spark.conf.get("spark.executor.cores", "0") or 0)
-    share = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
-    held = float(spark.conf.get("spark.executor.resource.gpu.amount", "0") or 0)
+    of_executor = int(setting(spark, "spark.executor.cores", "0"))
+    share = float(setting(spark, "spark.task.resource.gpu.amount", "0"))
+    held = float(setting(spark, "spark.executor.resource.gpu.amount", "0"))
     workers = slots if is_local(spark) or not of_executor else max(1, of_executor // task_cores)
     if share and held:
         executors = max(1, cores // of_executor) if of_executor else 1
         slots, workers = min(slots, int(executors * held / share)), min(workers, int(held / share))
-    overhead = spark.conf.get("spark.executor.memoryOverhead", None)
+    overhead = setting(spark, "spark.executor.memoryOverhead")
     memory = f"the machine has {tried['memory_mb']:,} MB" + (f", memoryOverhead is {overhead}" if overhead else "")
     told = {name: tried[name] for name in ("host", "cores", "gpus", "openvino", "memory_mb")}
     return {"slots": slots, "workers": workers, "memory": memory, **told}
@@ -182,7 +183,7 @@ def _advice(plan: ScoringPlan, scoring: Scoring, tried: dict[str, Any], spark: S
         advice.append(f"{_several(plan.partitions, 'partition')} cannot fill {slots} slots: df.repartition({slots}).")
     elif plan.rows and plan.largest_partition > 3 * plan.rows / plan.partitions and plan.partitions > 1:
         advice.append(f"one partition has {plan.largest_partition:,} rows: df.repartition({max(slots, plan.partitions)}).")
-    share = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
+    share = float(setting(spark, "spark.task.resource.gpu.amount", "0"))
     if tried["device"].startswith("cuda") and plan.cluster["workers"] > tried["gpus"] and not share:
         found = f"{plan.cluster['workers']} tasks at a time share {tried['gpus']} GPUs of an executor"
         advice.append(f"{found}: set spark.task.resource.gpu.amount, e.g. to 1 or 0.5.")

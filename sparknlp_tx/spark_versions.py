@@ -66,3 +66,13 @@ def add_archive(spark: "SparkSession", archive: Path) -> None:
         if "only supported with Spark Connect" not in str(error):
             raise
         spark.sql(f"ADD ARCHIVE '{archive}'")
+
+
+def setting(spark: "SparkSession", name: str, default: str = "") -> str:
+    """A session's setting; the default where it has none, or does not tell (serverless compute tells a few alone)."""
+    try:
+        return spark.conf.get(name, default) or default
+    except Exception as error:
+        if "CONFIG_NOT_AVAILABLE" in str(error):
+            return default
+        raise

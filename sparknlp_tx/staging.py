@@ -24,7 +24,7 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import LabelCounts
 from sparknlp_tx.packing import pack
 from sparknlp_tx.progress import Progress
-from sparknlp_tx.training_columns import TrainingColumns, invalid_text
+from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, invalid_text
 
 if TYPE_CHECKING:
     import datasets
@@ -64,11 +64,10 @@ def stage(
     if train is None:
         raise InputError("rows to train on", "validation rows only", "Mark fewer rows in validationIndicatorCol.")
     if columns.validation and validation is None:
-        raise InputError(
-            f"validation rows marked by {columns.validation!r}",
-            "none of them true",
-            "Mark some, or unset validationIndicatorCol.",
-        )
+        found, remedy = "none of them true", "Mark some, or unset validationIndicatorCol."
+        if columns.validation == VALIDATION:  # rows of one text stay together
+            found, remedy = "too few different texts to carve some out", "Raise validationFraction, or set it to 0."
+        raise InputError(f"validation rows, in {columns.validation!r}", found, remedy)
     (directory / "staged").touch()
     return train, validation
 

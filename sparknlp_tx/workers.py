@@ -24,6 +24,7 @@ from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_g
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say
 from sparknlp_tx.rank import MARK, Job, WorkerError, train_with_others
+from sparknlp_tx.spark_versions import setting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -137,7 +138,7 @@ def check_workers(spark: "SparkSession", workers: int, folder: str, checkpoint: 
         InputError: the executors do not read the folder, or their tasks own parts of GPUs; or the model is too large to come
             back without such a folder.
     """
-    amount = spark.conf.get("spark.task.resource.gpu.amount", "0") or "0"
+    amount = setting(spark, "spark.task.resource.gpu.amount", "0")
     if not float(amount).is_integer():
         raise InputError(
             "whole GPUs for each task, for numTrainWorkers", f"spark.task.resource.gpu.amount {amount}", "Set it to 1."
@@ -181,7 +182,7 @@ def _check_size(spark: "SparkSession", checkpoint: str) -> None:
 
     with torch.device("meta"):
         size = 4 * AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).num_parameters()
-    told = spark.conf.get("spark.driver.maxResultSize", "1g") or "1g"
+    told = setting(spark, "spark.driver.maxResultSize", "1g")
     size_told = re.fullmatch(r"(\d+)\s*([kmgtp]?)b?", told.strip().lower())
     assert size_told is not None  # Spark starts with no other
     limit = int(size_told[1]) * 1024 ** " kmgtp".index(size_told[2] or " ")

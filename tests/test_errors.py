@@ -1,10 +1,13 @@
 """Bad input: the error comes before any job or training step, and says what was expected, what was found, what to do."""
 
+from types import SimpleNamespace
+
 import pytest
 from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier, tables
 from sparknlp_tx.errors import InputError, TrainingError
+from sparknlp_tx.spark_versions import setting
 
 pytestmark = pytest.mark.every_session
 
@@ -259,3 +262,19 @@ def test_a_loss_that_is_no_number_stops_the_fit(train_df, settings):
         TrainingError, match=r"a finite loss; found (loss|grad_norm) (nan|inf) at step \d+\. Lower learningRate"
     ):
         TransformerClassifier(**settings | wild).fit(train_df)
+
+
+def test_texts_too_few_to_carve_validation_rows_out(spark, refused):
+    few = spark.createDataFrame([("my card", "card"), ("the rate", "rate")] * 20, "text string, label string")
+    message = "validation rows, in '__validation'; found too few different texts to carve some out. Raise validationFraction"
+    refused(message, few, jobs_allowed=True, validationFraction=0.01)
+
+
+def test_a_setting_that_a_session_does_not_tell_has_its_default():
+    """As on serverless compute, where asking for most settings is an error."""
+
+    class Told:
+        def get(self, name, default):
+            raise RuntimeError(f"[CONFIG_NOT_AVAILABLE] Configuration {name} is not available.")
+
+    assert setting(SimpleNamespace(conf=Told()), "spark.task.cpus", "1") == "1"

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassifier, load_model, log_model
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.tracking import log_training
+from sparknlp_tx.transformers_versions import grouped_by_length
 
 TEXTS = [text for text, _ in texts_of_topics(5, seed=5)]
 COLUMNS = ["rawPrediction", "probability", "prediction", "predictedLabel"]
@@ -44,7 +45,8 @@ def test_a_run_tells_how_the_model_came_about(tracking, model):
         log_training(model)
     run = mlflow.get_run(run.info.run_id)
     assert run.data.params["learningRate"] == str(model.getLearningRate())
-    assert run.data.params["args.train_sampling_strategy"] == "group_by_length"
+    for field, value in grouped_by_length().items():
+        assert run.data.params[f"args.{field}"] == str(value)
     assert run.data.tags["checkpoint"] == model.getCheckpoint()
     assert run.data.tags["task"] == "single_label_classification"
     assert run.data.metrics["model_size_mb"] > 0.1
