@@ -21,7 +21,7 @@ def flags_of_file(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]
     Raises:
         InputError: there is no such file, it is no mapping, or a key is no flag; offers the nearest.
     """
-    names = {"--config": None}
+    names: dict[str, str | None] = {"--config": None}
     for word, following in zip(argv, [*argv[1:], None], strict=True):
         name, equals, value = word.partition("=")
         if name.startswith("--"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql._typing import UserDefinedFunctionLike
 
 
 def is_connect(spark: "SparkSession | DataFrame") -> bool:
@@ -26,7 +27,7 @@ def has_arrow_udfs() -> bool:
     return hasattr(F, "arrow_udf")
 
 
-def iterator_udf(function: Callable[[Iterator], Iterator], returned: str, columns: int) -> "Callable[..., Column]":
+def iterator_udf(function: Callable[[Iterator], Iterator], returned: str, columns: int) -> "UserDefinedFunctionLike":
     """A scalar-iterator UDF: of Arrow arrays where there are such (`has_arrow_udfs`), else of pandas' columns.
 
     Args:
@@ -36,6 +37,9 @@ def iterator_udf(function: Callable[[Iterator], Iterator], returned: str, column
     """
     from pyspark.sql import functions as F
 
+    make: Any
+    taken: Any
+    given: Any
     if has_arrow_udfs():
         import pyarrow as pa
 

@@ -7,7 +7,7 @@ at a time and appends them to a file: that is what it holds in memory, however l
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,8 +57,9 @@ def stage(
     needed = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
     check_space(directory, needed, "the tokens of the training table")
     df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
-    sampling = tuple(max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
-    packed = df.mapInArrow(partial(pack, tokenizer=tokenizer, sampling=sampling), "part int, number int, batch binary")
+    every, every_validation = (max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
+    packing = partial(pack, tokenizer=tokenizer, sampling=(every, every_validation))
+    packed = df.mapInArrow(packing, "part int, number int, batch binary")
     _receive(packed, columns, labels, files)
     train, validation = (file.dataset() for file in files)
     if train is None:
@@ -85,7 +86,8 @@ def _batches(packed: DataFrame) -> Iterator[bytes]:
         return
     try:
         sizes = packed.select("part", "number", F.length("batch").alias("size")).collect()
-        group, held = [], 0
+        group: list[Row] = []
+        held = 0
         for row in [*sorted(sizes), None]:
             if group and (row is None or held + row["size"] > RECEIVED_BYTES):
                 yield from _fetched(packed, group[0], group[-1])
@@ -156,7 +158,8 @@ class _File:
     """An Arrow file that tables are appended to."""
 
     def __init__(self, path: Path):
-        self._path, self._writer, self.rows = path, None, 0
+        self._path, self.rows = path, 0
+        self._writer: Any = None
 
     def append(self, table: pa.Table) -> None:
         if not len(table):

@@ -132,7 +132,7 @@ def log_model(
     saved = temporary_directory("log") / "model"
     model.save(str(saved))
     return mlflow.pyfunc.log_model(
-        **{"artifact_path" if mlflow.__version__.startswith("2.") else "name": name},
+        name=name,
         python_model=code_path(),
         artifacts={"model": str(saved)},
         code_paths=[str(Path(code_path()).parent)],

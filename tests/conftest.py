@@ -47,16 +47,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def kind(request):
+def session_kind(request):
     """The kind of session: classic, connect or local-cluster."""
     return request.config.getoption("--session")
 
 
 @pytest.fixture(scope="session")
-def spark(kind, tmp_path_factory):
+def spark(session_kind, tmp_path_factory):
     """The session of the kind that `--session` names; `viewfs://store/files` is the folder of all temporary files."""
     mounted = {"spark.hadoop.fs.viewfs.mounttable.store.link./files": tmp_path_factory.getbasetemp().as_uri()}
-    with session(kind, tmp_path_factory.mktemp("warehouse"), mounted) as spark:
+    with session(session_kind, tmp_path_factory.mktemp("warehouse"), mounted) as spark:
         yield spark
 
 

@@ -39,7 +39,8 @@ def test_the_examples_run_in_their_order(page, checkpoint, tmp_path):
         return
     shutil.copytree(checkpoint, tmp_path / "distilbert-base-uncased")
     (tmp_path / "example.py").write_text("\n".join([parts[0], GIVEN.get(page, ""), *parts[1:]]))
-    environment = os.environ | {"PYSPARK_PYTHON": sys.executable}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_EXPERIMENT")}
+    environment |= {"PYSPARK_PYTHON": sys.executable}
     command = [sys.executable, "example.py"]
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr[-3000:]

@@ -32,13 +32,13 @@ def test_counters_tell_what_was_done(model, repeated):
     assert (found["load_seconds"] > 0) == (found["model_loads"] > 0)
 
 
-def test_counters_do_not_carry_over(kind, model, repeated):
+def test_counters_do_not_carry_over(session_kind, model, repeated):
     again = model.copy({model.maxLength: 27})
     for _ in range(2):
         scored, observation = again.observe(repeated)
         scored.select("prediction").collect()
         assert observation.metrics["rows"] == 181
-    if kind != "local-cluster":  # there are as many workers as tasks
+    if session_kind != "local-cluster":  # there are as many workers as tasks
         assert observation.metrics["cache_hits"] == 2
 
 
@@ -61,10 +61,10 @@ def test_the_same_without_arrow_udfs(model, repeated, monkeypatch):
         assert vector is None if key[0] == 999 else vector.toArray() == pytest.approx(expected[key].toArray(), abs=1e-5)
 
 
-def test_explain_says_how_it_would_run(kind, model, repeated):
+def test_explain_says_how_it_would_run(session_kind, model, repeated):
     plan = model.copy({model.maxLength: 5}).explain(repeated.coalesce(1))
     assert (plan.rows, plan.partitions, plan.largest_partition) == (181, 1, 181)
-    slots = 4 if kind == "local-cluster" else 2
+    slots = 4 if session_kind == "local-cluster" else 2
     assert plan.cluster["slots"] == slots
     assert plan.engine["backend"] == "OpenVINO"
     assert plan.engine["rows_per_second"] > 1
@@ -84,8 +84,8 @@ def test_explain_of_an_empty_table_and_of_a_wrong_one(model, test_df):
         model.explain(test_df.drop("text"))
 
 
-def test_what_executors_cannot_serve_fails_before_the_job(kind, spark, model, test_df, monkeypatch):
-    if kind == "classic":
+def test_what_executors_cannot_serve_fails_before_the_job(session_kind, spark, model, test_df, monkeypatch):
+    if session_kind == "classic":
         with pytest.raises(InputError, match="a GPU for device 'cuda:7'"):  # it is this machine that will score
             model.copy({model.device: "cuda:7"}).transform(test_df)
     with pytest.raises(InputError, match=r"precision 'int8' on CPUs; found device 'cuda'|a GPU for device 'cuda'"):

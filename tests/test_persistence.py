@@ -130,14 +130,16 @@ def test_in_a_pipeline_it_is_saved_and_loaded_by_spark(spark, model, test_df, tm
     ("file", "precision"),
     [("openvino/openvino_model.bin", "float32"), ("tokenizer.json", "float32"), ("model.safetensors", "float16")],
 )
-def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_same(kind, saved, test_df, file, precision):
+def test_a_model_replaced_or_damaged_on_disk_is_not_scored_as_if_it_were_the_same(
+    session_kind, saved, test_df, file, precision
+):
     """Every file that is read is compared: on OpenVINO the export, on torch (float16) the safetensors."""
     loaded = TransformerClassificationModel.load(str(saved)).setMaxLength(13).setPrecision(precision)
     damaged = saved / "model" / file
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"1234")
     with pytest.raises(InputError, match=rf"the model's file .*{file} as it was; found another or a damaged one"):
         loaded.predict(TEXTS)
-    if kind == "classic":  # where it travels, executors may have the whole one by now
+    if session_kind == "classic":  # where it travels, executors may have the whole one by now
         with pytest.raises(Exception, match=rf"{file} as it was; found another or a damaged one"):
             loaded.transform(test_df).collect()
 
