@@ -5,7 +5,7 @@ RUN := $(CURDIR)/$(VENV)/bin/python
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test quick lint format clean
+.PHONY: demo test quick compat lint format clean
 
 demo: $(VENV)/.installed ## The main job end to end: prepare, train, score, MLflow. CHECKPOINT=NAME for a model of your own
 	$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
@@ -18,8 +18,11 @@ test: $(VENV)/.installed ## Every test; and on Spark Connect and a cluster of pr
 quick: $(VENV)/.installed ## The tests that are not slow
 	$(RUN) -m pytest -m "not slow and not realdata"
 
-lint: $(VENV)/.installed ## Style and common mistakes
-	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+compat: $(VENV)/.installed ## A part of the tests on other versions of Python, Spark and transformers; prints a table
+	$(RUN) .ci/compat.py
+
+lint: $(VENV)/.installed ## Style, common mistakes, types
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
 
 format: $(VENV)/.installed ## Lay the code out and mend what can be mended
 	$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
