@@ -38,9 +38,11 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     """A session of another kind runs the tests that are meant for every kind, and those for it alone."""
     kind = config.getoption("--session")
-    meant = {"classic": lambda marks: "local_cluster" not in marks, "connect": lambda marks: "every_session" in marks}.get(
-        kind, lambda marks: marks & {"every_session", "local_cluster"}
-    )
+    meant = {
+        "classic": lambda marks: "local_cluster" not in marks,
+        "connect": lambda marks: "every_session" in marks,
+        "local-cluster": lambda marks: "local_cluster" in marks or ("every_session" in marks and "slow" not in marks),
+    }[kind]
     kept = [item for item in items if meant({mark.name for mark in item.iter_markers()})]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
