@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(CURDIR)/$(VENV)/bin/python
+TWO := -n 2 --dist loadfile --no-loadscope-reorder # two processes; the tests of a file stay together, the slow files come first
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_DISABLE_TELEMETRY := 1
 
@@ -11,12 +12,12 @@ demo: $(VENV)/.installed ## The main job end to end: prepare, train, score, MLfl
 	$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 test: $(VENV)/.installed ## Every test; and on Spark Connect and a cluster of processes what every session has to do
-	$(RUN) -m pytest
-	$(RUN) -m pytest --session connect
-	$(RUN) -m pytest --session local-cluster
+	$(RUN) -m pytest $(TWO)
+	$(RUN) -m pytest $(TWO) --session connect
+	$(RUN) -m pytest $(TWO) --session local-cluster
 
 quick: $(VENV)/.installed ## The tests that are not slow
-	$(RUN) -m pytest -m "not slow and not realdata"
+	$(RUN) -m pytest $(TWO) -m "not slow and not realdata"
 
 compat: $(VENV)/.installed ## A part of the tests on other versions of Python, Spark and transformers; prints a table
 	$(RUN) .ci/compat.py

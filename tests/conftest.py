@@ -5,9 +5,13 @@ import random
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # they share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from sessions import KINDS, session
+from sessions import JVM, KINDS, session
+
+os.environ.setdefault("SPARK_SUBMIT_OPTS", JVM)
 
 TOPICS = {
     "card": "card lost stolen blocked pin plastic wallet atm contactless",
@@ -36,7 +40,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A session of another kind runs the tests that are meant for every kind, and those for it alone."""
+    """A session of another kind runs the tests that are meant for every kind, and those for it alone. Files with slow ones come first."""
     kind = config.getoption("--session")
     meant = {
         "classic": lambda marks: "local_cluster" not in marks,
@@ -45,7 +49,8 @@ def pytest_collection_modifyitems(config, items):
     }[kind]
     kept = [item for item in items if meant({mark.name for mark in item.iter_markers()})]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    slow = {item.path for item in kept if item.get_closest_marker("slow")}
+    items[:] = sorted(kept, key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 KINDS = ("classic", "connect", "local-cluster")
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # many short-lived JVMs: optimising their code costs more than it gains
 
 
 @contextlib.contextmanager
@@ -34,6 +35,7 @@ def session(kind: str, folder: Path, conf: dict[str, str]) -> Iterator:
         root = str(Path(__file__).parent.parent)
         os.environ["SPARK_HOME"] = os.path.dirname(pyspark.__file__)
         conf |= {"spark.executorEnv.PYTHONPATH": root, "spark.stage.maxConsecutiveAttempts": "2"}
+        conf |= {"spark.executor.extraJavaOptions": JVM}
     master = {"classic": "local[2]", "local-cluster": "local-cluster[2,2,1024]"}[kind]
     spark = local_session("tests", master=master, warehouse=folder, conf=conf)
     yield spark
