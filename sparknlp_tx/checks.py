@@ -11,7 +11,7 @@ from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain_training import TrainingPlan, explain_training
 from sparknlp_tx.labels import LabelCounts, problem_type_of
-from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.params import NUMBERS, TransformerClassifierParams
 from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, carve_validation, joined_validation
 from sparknlp_tx.workers import check_workers
 
@@ -37,7 +37,7 @@ class FitChecks(TransformerClassifierParams):
 
         schema = dataset.schema
         problem_type = self.check_columns(dataset)
-        self._check_column(schema, "weightCol", ["double", "float", "integer", "long"])
+        self._check_column(schema, "weightCol", NUMBERS)
         self._check_column(schema, "validationIndicatorCol", ["boolean"])
         validated = bool(self._column("validationIndicatorCol") or self.getValidationFraction())
         self._check_settings(problem_type, validated)

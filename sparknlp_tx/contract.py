@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
-from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.params import NUMBERS, TransformerClassifierParams
 from sparknlp_tx.summary import EvaluationSummary, TrainingSummary
 from sparknlp_tx.udf import function_udf
 
@@ -48,6 +48,11 @@ class ClassificationModelMethods(TransformerClassifierParams):
     def text_columns(self) -> tuple[str, ...]:
         """Names of the text column and, for pairs, of the second one."""
         return tuple(name for name in map(self._column, ("textCol", "textPairCol")) if name)
+
+    @property
+    def weight_column(self) -> str | None:
+        """Name of the column that says how much each row counts, where there is one."""
+        return self._column("weightCol")
 
     def predictRaw(self, value: "Text") -> DenseVector:
         """The logits of one text, or of one (text, pair) tuple, on this machine: [numClasses].
@@ -93,8 +98,11 @@ class ClassificationModelMethods(TransformerClassifierParams):
     def evaluate(self, dataset: DataFrame) -> EvaluationSummary:
         """Score labelled rows on the executors, once, and measure; rows without a text are left out.
 
+        Where `weightCol` is set and the DataFrame has that column, rows count as it says; those of weight 0 are left out.
+
         Raises:
-            InputError: a text column or the label column is missing, or of a type that does not go with the model.
+            InputError: a text column or the label column is missing, or of a type that does not go with the model; weights that are
+                null, NaN or negative.
         """
         from sparknlp_tx.evaluation import evaluate_rows
 
@@ -110,4 +118,6 @@ class ClassificationModelMethods(TransformerClassifierParams):
         """
         self._check_texts(dataset.schema)
         self._check_column(dataset.schema, "labelCol")
+        if self.weight_column in dataset.columns:
+            self._check_column(dataset.schema, "weightCol", NUMBERS)
         problem_type_of(dataset.schema, self.getLabelCol(), self.decision.problem_type)

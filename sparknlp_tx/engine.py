@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparknlp_tx.backends import open_backend
-from sparknlp_tx.decisions import ModelConfig, decision_for, read_config
+from sparknlp_tx.decisions import REGRESSION, ModelConfig, decision_for, read_config
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.openvino_runtime import read_report
 from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 
@@ -128,8 +129,14 @@ class InferenceEngine:
         return np.concatenate(windows) if windows else np.empty((0, self.num_labels), np.float32)
 
     def predict_proba(self, texts: Sequence[Text | None]) -> np.ndarray:
-        """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None. Not for regression."""
-        return self._decision.probabilities(self.predict_logits(texts))  # type: ignore[union-attr]  # not for regression
+        """Probabilities of texts: float64 [n, num_labels]; a row of NaN for None.
+
+        Raises:
+            InputError: the model is of regression.
+        """
+        if self._decision.problem_type == REGRESSION:
+            raise InputError("a model with labels, for probabilities", "one of regression", "Take predict_logits(texts).")
+        return self._decision.probabilities(self.predict_logits(texts))
 
     def iter_logits(self, batches: Iterable[Sequence[Text | None]], margin: Margin | None = None) -> Iterator[np.ndarray]:
         """Logits of a stream of batches of texts, in order: arrays float32 [rows, num_labels].

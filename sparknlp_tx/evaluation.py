@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
-from sparknlp_tx.labels import label_name, label_names, problem_type_of
+from sparknlp_tx.labels import check_weights, label_name, label_names, problem_type_of
 from sparknlp_tx.metrics import (
     classification_metrics,
     counted_multi_label_metrics,
@@ -49,10 +49,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dict[str, float]:
-    """Score labelled rows on the executors, once, and measure; rows without a text are left out.
+    """Score labelled rows on the executors, once, and measure; rows without a text, and of weight 0, are left out.
 
     Args:
-        dataset: has the model's text columns and its label column.
+        dataset: has the model's text columns and its label column; rows count as `weightCol` says, where that is set and there.
 
     Returns:
         The metrics of the model's kind of task, see `metrics_of`, and `rows`, how many were evaluated. Where rows times labels
@@ -69,20 +69,34 @@ def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts
     """
     decision = model.decision
     outputs = {"rawPredictionCol": "", "probabilityCol": "", "predictedLabelCol": "", "predictionCol": "__prediction"}
-    small = dataset.count() * max(1, len(decision.labels)) <= COLLECTED_NUMBERS
+    weight = row_weight(dataset, model.weight_column)
+    small = _count(dataset, weight) * max(1, len(decision.labels)) <= COLLECTED_NUMBERS
     if small and decision.problem_type != REGRESSION:
         outputs["rawPredictionCol"] = "__raw"
     quiet = model.copy({model.getParam(name): value for name, value in outputs.items()})
     truth = true_labels(dataset, model.getLabelCol(), decision)
     columns = [F.col(f"`{name}`") for name in model.text_columns]
-    scored = quiet.transform(dataset.select(*columns, truth.alias("__truth")))
+    scored = quiet.transform(dataset.select(*columns, truth.alias("__truth"), weight.alias("__weight")).filter("__weight > 0"))
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
         return _counted(scored, decision)
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array(F.col("__raw"))
     shown = F.concat_ws(" | ", *map(text_column, model.text_columns))
     text = F.substring(shown, 1, SHOWN_CHARACTERS) if texts else F.lit("")
-    return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text")), decision)
+    return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text"), "__weight"), decision)
+
+
+def row_weight(df: DataFrame, column: str | None) -> Column:
+    """How much each row counts, as a number: 1 where there is no such column, as for the summaries of Spark ML."""
+    return F.col(f"`{column}`").cast("double") if column in df.columns else F.lit(1.0)
+
+
+def _count(df: DataFrame, weight: Column) -> int:
+    """The rows, once their weights are known to be good."""
+    bad = weight.isNull() | F.isnan(weight) | (weight < 0)
+    found = df.agg(F.count(F.lit(1)).alias("rows"), F.count(F.when(bad, 1)).alias("bad")).collect()[0]
+    check_weights(found["bad"])
+    return found["rows"]
 
 
 def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
@@ -101,41 +115,61 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     """The metrics of a small DataFrame, and `rows` among them.
 
     Args:
-        scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, and `__text`.
+        scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, `__text`, and `__weight`, above 0.
     """
-    rows = scored.select("__truth", "__raw", "__text").collect()
+    rows = scored.select("__truth", "__raw", "__text", "__weight").collect()
     if not rows:
         return Evaluation({"rows": 0})
     truth: Any = [row[0] for row in rows]
-    logits = np.asarray([row[1] for row in rows])
+    logits, weights = np.asarray([row[1] for row in rows]), np.asarray([row[3] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
-    metrics, by_label = metrics_of(decision, logits, truth) | {"rows": len(rows)}, {}
+    metrics, by_label = metrics_of(decision, logits, truth, weights) | {"rows": len(rows)}, {}
     if decision.problem_type != REGRESSION:
         predicted = decision.predict(decision.probabilities(logits))
-        by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels)))
+        by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels), weights))
     return Evaluation(metrics, by_label, logits, truth, [row[2] for row in rows])
 
 
 def _counted(scored: DataFrame, decision: Decision) -> Evaluation:
     truth, found = F.col("__truth"), F.col("__prediction")
     if decision.problem_type == SINGLE:
-        pairs = scored.groupBy(truth, found).count().collect()
+        pairs = scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))).collect()
         if not pairs:
             return Evaluation({"rows": 0})
-        labels, predictions, counts = ([row[n] for row in pairs] for n in range(3))
-        metrics = classification_metrics(labels, predictions, counts, len(decision.labels)) | {"rows": sum(counts)}
-        return Evaluation(metrics, label_metrics(*counts_by_label(labels, predictions, len(decision.labels), counts)))
+        labels, predictions, weights, counts = ([row[n] for row in pairs] for n in range(4))
+        metrics = classification_metrics(labels, predictions, weights, len(decision.labels)) | {"rows": sum(counts)}
+        return Evaluation(metrics, label_metrics(*counts_by_label(labels, predictions, len(decision.labels), weights)))
     if decision.problem_type == REGRESSION:
-        error = found - truth
-        means = {"pearson": F.corr(truth, found), "mse": F.avg(error**2), "mae": F.avg(F.abs(error)), "var": F.var_pop(truth)}
-        row = scored.agg(F.count(truth).alias("rows"), *(value.alias(name) for name, value in means.items())).collect()[0]
-        if not row["rows"]:
-            return Evaluation({"rows": 0})
-        r2 = 1 - row["mse"] / row["var"] if row["var"] else 0.0
-        told = {"pearson": row["pearson"] or 0.0, "mse": row["mse"], "rmse": row["mse"] ** 0.5, "mae": row["mae"], "r2": r2}
-        return Evaluation(told | {"rows": row["rows"]})
+        return _counted_numbers(scored)
     return _counted_labels(scored, decision)
+
+
+def _counted_numbers(scored: DataFrame) -> Evaluation:
+    """Of regression: weighted sums, in two aggregations, as deviations are taken from the means."""
+    truth, found, weight = F.col("__truth"), F.col("__prediction"), F.col("__weight")
+
+    def means(values: dict[str, Column]) -> Any:
+        told = [(F.sum(weight * value) / F.sum(weight)).alias(name) for name, value in values.items()]
+        return scored.agg(F.count(F.lit(1)).alias("rows"), *told).collect()[0]
+
+    mean = means({"truth": truth, "found": found})
+    if not mean["rows"]:
+        return Evaluation({"rows": 0})
+    error, (of_truth, of_found) = found - truth, (truth - mean["truth"], found - mean["found"])
+    squares = {"mse": error**2, "truth": of_truth**2, "found": of_found**2, "both": of_truth * of_found}
+    row = means(squares | {"mae": F.abs(error)})
+    spread = (row["truth"] * row["found"]) ** 0.5
+    return Evaluation(
+        {
+            "pearson": row["both"] / spread if spread else 0.0,
+            "mse": row["mse"],
+            "rmse": row["mse"] ** 0.5,
+            "mae": row["mae"],
+            "r2": 1 - row["mse"] / row["truth"] if row["truth"] else 0.0,
+            "rows": row["rows"],
+        }
+    )
 
 
 def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
@@ -153,12 +187,14 @@ def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
     entries = [F.transform(part, partial(entry, F.lit(kind))) for kind, part in kinds.items()]
     same = F.array_sort(truth) == F.array_sort(found)
     row = F.array(entry(F.when(same, F.lit("same")).otherwise(F.lit("other")), F.lit(-1)))
-    exploded = scored.select(F.explode(F.concat(row, *entries)).alias("entry"))
-    counts = {(r["kind"], r["label"]): r["count"] for r in exploded.groupBy("entry.kind", "entry.label").count().collect()}
-    rows = counts.get(("same", -1), 0) + counts.get(("other", -1), 0)
+    exploded = scored.select(F.explode(F.concat(row, *entries)).alias("entry"), "__weight")
+    told = exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))).collect()
+    counts = {(kind, label): weight for kind, label, weight, _ in told}
+    rows = sum(number for _, label, _, number in told if label == -1)
     if not rows:
         return Evaluation({"rows": 0})
+    same, other = (counts.get((kind, -1), 0.0) for kind in ("same", "other"))
     right, wrong, missed = (np.asarray([counts.get((kind, n), 0) for n in range(len(decision.labels))]) for kind in kinds)
     metrics = counted_multi_label_metrics(right, wrong, missed)
-    metrics |= {"accuracy": counts.get(("same", -1), 0) / rows, "rows": rows}
+    metrics |= {"accuracy": same / (same + other), "rows": rows}
     return Evaluation(metrics, label_metrics(right, wrong, missed))

@@ -248,11 +248,14 @@ def _check_rows(found: list, where: str) -> None:
     if not found:
         raise InputError("rows to train on", "an empty table", "Check the table and its filters.")
     _check_count(len(found), where)
-    bad = sum(row["bad_weights"] for row in found)
+    check_weights(sum(row["bad_weights"] for row in found))
+
+
+def check_weights(bad: int) -> None:
+    """Raise InputError where rows have a weight that is none."""
     if bad:
-        raise InputError(
-            "a weight of 0 or more in every row", f"{bad} rows with a negative weight, NaN or null", "Mend weightCol."
-        )
+        found = f"{bad} rows with a negative weight, NaN or null"
+        raise InputError("a weight of 0 or more in every row", found, "Mend weightCol.")
 
 
 def _check_count(number: int, where: str) -> None:

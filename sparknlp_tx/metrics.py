@@ -3,7 +3,6 @@
 The definitions are scikit-learn's and SciPy's.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,25 +30,32 @@ def check_metric(name: str, problem_type: str) -> None:
         raise InputError(f"a metric of {problem_type}", repr(name), nearest(name, list(known)))
 
 
-def metrics_of(decision: Decision, logits: np.ndarray, truth: Any) -> dict[str, float]:
+def metrics_of(
+    decision: Decision, logits: np.ndarray, truth: Any, weights: Sequence[float] | np.ndarray | None = None
+) -> dict[str, float]:
     """All metrics of a kind of task.
 
     Args:
         decision: how logits become predictions.
         logits: float [n, num_labels].
         truth: indices of labels, int [n], of which -1 is none of them; indicators, 0 or 1, [n, num_labels]; or targets, float [n].
+        weights: how much each row counts, [n], above 0; default all alike.
 
     Returns:
         The metrics by name, those of `METRICS` without `loss`; `precision`, `recall` and `f1` are of label 1 of two.
     """
     if decision.problem_type == REGRESSION:
-        return regression_metrics(np.asarray(truth), decision.predict(logits))
+        return regression_metrics(np.asarray(truth), decision.predict(logits), weights)
     probabilities = decision.probabilities(logits)
     if decision.problem_type == MULTI:
-        return multi_label_metrics(np.asarray(truth) > 0, decision.predict(probabilities), probabilities)
-    truth = np.asarray(truth)
-    found = classification_metrics(truth, decision.predict(probabilities), num_labels=len(decision.labels))
-    return found | _probability_metrics(truth, probabilities)
+        return multi_label_metrics(np.asarray(truth) > 0, decision.predict(probabilities), probabilities, weights)
+    truth, weights = np.asarray(truth), _weights(weights, len(truth))
+    found = classification_metrics(truth, decision.predict(probabilities), weights, len(decision.labels))
+    return found | _probability_metrics(truth, probabilities, weights)
+
+
+def _weights(weights: Sequence[float] | np.ndarray | None, rows: int) -> np.ndarray:
+    return np.ones(rows) if weights is None else np.asarray(weights, np.float64)
 
 
 def classification_metrics(
@@ -73,7 +79,7 @@ def classification_metrics(
     from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
 
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    weights = _weights(weights, len(labels))
     found: dict[str, float] = {}
 
     def add(prefix: str, **options: Any) -> None:
@@ -92,38 +98,39 @@ def classification_metrics(
     }
 
 
-def _probability_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def _probability_metrics(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     """Of single-label probabilities; rows of a label that the model does not have are left out."""
     known = (truth >= 0) & (truth < probabilities.shape[1])
-    truth, probabilities = truth[known].astype(np.int64), probabilities[known]
+    truth, probabilities, weights = truth[known].astype(np.int64), probabilities[known], weights[known]
     if not len(truth):
         return {}
     right = np.take_along_axis(probabilities, truth[:, None], axis=1)[:, 0]
     indicators = truth[:, None] == np.arange(probabilities.shape[1])
     columns = slice(1, 2) if probabilities.shape[1] == 2 else slice(None)  # of two labels, those of label 1
     return {
-        "log_loss": float(-np.log(np.clip(right, 1e-15, 1)).mean()),
-        "calibration_error": calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth),
-        **_ranking(indicators[:, columns], probabilities[:, columns]),
+        "log_loss": float(np.average(-np.log(np.clip(right, 1e-15, 1)), weights=weights)),
+        "calibration_error": calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, weights),
+        **_ranking(indicators[:, columns], probabilities[:, columns], weights),
     }
 
 
-def multi_label_metrics(truth: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Metrics of several labels a row: bool [n, num_labels], bool [n, num_labels], float [n, num_labels].
+def multi_label_metrics(
+    truth: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray, weights: Sequence[float] | np.ndarray | None = None
+) -> dict[str, float]:
+    """Metrics of several labels a row: bool [n, num_labels], bool [n, num_labels], float [n, num_labels], the rows' weights [n].
 
     Returns:
         As `classification_metrics`; accuracy: the share of rows with exactly their labels; log_loss, calibration_error: over all
         labels of all rows; roc_auc, average_precision: the mean over the labels.
     """
-    found = counted_multi_label_metrics(
-        (truth & chosen).sum(axis=0), (~truth & chosen).sum(axis=0), (truth & ~chosen).sum(axis=0)
-    )
+    weights, labels = _weights(weights, len(truth)), truth.shape[1]
+    found = counted_multi_label_metrics(*counts_by_label(truth, chosen, labels, weights))
     right = np.clip(np.where(truth, probabilities, 1 - probabilities), 1e-15, 1)
     return found | {
-        "accuracy": float((truth == chosen).all(axis=1).mean()),
-        "log_loss": float(-np.log(right).mean()),
-        "calibration_error": calibration_error(probabilities.ravel(), truth.ravel()),
-        **_ranking(truth, probabilities),
+        "accuracy": float(np.average((truth == chosen).all(axis=1), weights=weights)),
+        "log_loss": float(np.average(-np.log(right).mean(axis=1), weights=weights)),
+        "calibration_error": calibration_error(probabilities.ravel(), truth.ravel(), weights.repeat(labels)),
+        **_ranking(truth, probabilities, weights),
     }
 
 
@@ -148,7 +155,7 @@ def counts_by_label(labels: Any, predictions: Any, num_labels: int, weights: Any
     truth, found = (np.asarray(values) for values in (labels, predictions))
     if truth.ndim == 1:
         truth, found = (values[:, None] == np.arange(num_labels) for values in (truth, found))
-    weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
+    weights = _weights(weights, len(truth))
     return tuple((weights[:, None] * kind).sum(axis=0) for kind in (truth & found, ~truth & found, truth & ~found))
 
 
@@ -168,44 +175,53 @@ def counted_multi_label_metrics(right: np.ndarray, wrong: np.ndarray, missed: np
     return found
 
 
-def _ranking(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def _ranking(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     """Mean area under the ROC curve and mean average precision of the labels that some rows have and some do not."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     mixed = truth.any(axis=0) & ~truth.all(axis=0)
     if not mixed.any():
-        return {"roc_auc": 0.5, "average_precision": float(truth.mean())}
+        return {"roc_auc": 0.5, "average_precision": float(np.average(truth.mean(axis=1), weights=weights))}
+    rows, options = (truth[:, mixed], probabilities[:, mixed]), {"average": "macro", "sample_weight": weights}
     return {
-        "roc_auc": float(roc_auc_score(truth[:, mixed], probabilities[:, mixed], average="macro")),
-        "average_precision": float(average_precision_score(truth[:, mixed], probabilities[:, mixed], average="macro")),
+        "roc_auc": float(roc_auc_score(*rows, **options)),
+        "average_precision": float(average_precision_score(*rows, **options)),
     }
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599), from 0 to 1."""
+def calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
+    """Expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599), from 0 to 1; all [n]."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
+    gaps = np.bincount(bins, weights=weights * (confidence - right), minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / weights.sum())
 
 
-def regression_metrics(truth: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """Of numbers, float [n]: pearson, spearman (0 where either is constant), mse, rmse, mae, r2."""
-    from scipy.stats import pearsonr, spearmanr
+def regression_metrics(
+    truth: np.ndarray, predictions: np.ndarray, weights: Sequence[float] | np.ndarray | None = None
+) -> dict[str, float]:
+    """Of numbers, float [n], and the rows' weights: pearson, spearman (0 where either is constant), mse, rmse, mae, r2."""
+    from scipy.stats import rankdata
 
+    weights = _weights(weights, len(truth))
     error = predictions - truth
-    mse, spread = float((error**2).mean()), float(truth.var())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant input
-        correlations = [float(f(truth, predictions).statistic) if len(truth) > 1 else 0.0 for f in (pearsonr, spearmanr)]
-    pearson, spearman = np.nan_to_num(correlations).tolist()
+    mse = float(np.average(error**2, weights=weights))
+    spread = float(np.average((truth - np.average(truth, weights=weights)) ** 2, weights=weights))
     return {
-        "pearson": pearson,
-        "spearman": spearman,
+        "pearson": _correlation(truth, predictions, weights),
+        "spearman": _correlation(rankdata(truth), rankdata(predictions), weights),
         "mse": mse,
         "rmse": mse**0.5,
-        "mae": float(np.abs(error).mean()),
+        "mae": float(np.average(np.abs(error), weights=weights)),
         "r2": 1 - mse / spread if spread else 0.0,
     }
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
+    """Pearson's; 0 where either is constant."""
+    if not np.ptp(one) or not np.ptp(other):
+        return 0.0
+    one, other = (values - np.average(values, weights=weights) for values in (one, other))
+    return float((weights * one * other).sum() / np.sqrt((weights * one**2).sum() * (weights * other**2).sum()))
 
 
 def tune_thresholds(truth: np.ndarray, probabilities: np.ndarray) -> list[float]:

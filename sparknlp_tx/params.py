@@ -22,6 +22,7 @@ from sparknlp_tx.decisions import PROBLEM_TYPES, Decision, decision_for
 from sparknlp_tx.errors import InputError, nearest
 
 MAX_HEAD_LEARNING_RATE = 5e-3
+NUMBERS = ("double", "float", "decimal", "long", "integer", "short", "byte")  # types of a column of weights
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 SCORING_PARAMS = (  # that change what scoring does
     *("textCol", "textPairCol", *OUTPUT_PARAMS, "threshold", "thresholds"),

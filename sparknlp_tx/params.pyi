@@ -20,6 +20,7 @@ from typing_extensions import Self, Unpack
 from sparknlp_tx.decisions import Decision
 
 MAX_HEAD_LEARNING_RATE: float
+NUMBERS: tuple[str, ...]
 OUTPUT_PARAMS: tuple[str, ...]
 SCORING_PARAMS: tuple[str, ...]
 

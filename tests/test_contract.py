@@ -90,6 +90,27 @@ def test_evaluate_gives_a_summary(model, test_df):
         found.meanSquaredError  # noqa: B018
 
 
+def test_rows_count_as_their_weights_say(spark, model, test_df, tmp_path, monkeypatch):
+    """A row of weight 2 counts as two rows, one of weight 0 as none; where the column is missing all count alike."""
+    wrong = F.when(F.col("id") % 5 == 0, "card").otherwise(F.col("label"))  # so that the metrics are not all 1
+    df = test_df.select("id", "text", wrong.alias("label"), (F.col("id") % 3).alias("w"))
+    weighted = model.copy({model.weightCol: "w"})
+    repeated = df.withColumn("n", F.explode(F.sequence(F.lit(1), F.lit(2)))).filter("n <= w")
+    found, expected = weighted.evaluate(df), model.evaluate(repeated)
+    assert dict(found) == pytest.approx(dict(expected) | {"rows": 60})
+    assert found.recallByLabel == pytest.approx(expected.recallByLabel)
+    assert found["accuracy"] < 1
+    assert weighted.evaluate(df.drop("w")) == model.evaluate(df)
+    monkeypatch.setattr("sparknlp_tx.evaluation.COLLECTED_NUMBERS", 0)
+    counted = weighted.evaluate(df)
+    assert {"accuracy", "macro_f1", "rows"} <= set(counted)
+    assert counted == pytest.approx({name: found[name] for name in counted})
+    with pytest.raises(InputError, match=r"a weight of 0 or more in every row; found 90 rows"):
+        weighted.evaluate(df.withColumn("w", -1 - F.col("w")))
+    with pytest.raises(InputError, match=r"double or .* in column 'w' \(weightCol\); found string"):
+        weighted.evaluate(df.withColumn("w", F.lit("1")))
+
+
 def test_spark_knows_the_labels_of_the_prediction(model, test_df):
     scored = model.transform(test_df)
     assert scored.schema["prediction"].metadata["ml_attr"]["vals"] == list(model.labels)

@@ -11,7 +11,7 @@ from conftest import FILLER, TOPICS
 from pyspark.ml.evaluation import MultilabelClassificationEvaluator, RegressionEvaluator
 from pyspark.sql import functions as F
 
-from sparknlp_tx import TransformerClassificationModel, TransformerClassifier, evaluation
+from sparknlp_tx import InferenceEngine, TransformerClassificationModel, TransformerClassifier, evaluation
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import evaluate
 
@@ -205,6 +205,12 @@ def test_int8_of_several_labels_keeps_float32s(multi_model, multi_df):
     assert quantised.predict(texts)["predictedLabel"].tolist() == exact.predict(texts)["predictedLabel"].tolist()
 
 
+def test_probabilities_are_refused_for_regression(regression_model):
+    engine = InferenceEngine.from_pretrained(regression_model.directory)
+    with pytest.raises(InputError, match="labels, for probabilities; found one of regression"):
+        engine.predict_proba(["a text"])
+
+
 def test_int8_is_refused_for_regression(regression_model, score_df):
     with pytest.raises(InputError, match="labels, for int8 to keep; found a model of regression"):
         regression_model.quantize(score_df)
@@ -214,8 +220,12 @@ def test_int8_is_refused_for_regression(regression_model, score_df):
 def test_what_is_too_large_to_measure_here_is_counted_by_spark_alike(which, request, monkeypatch):
     model = request.getfixturevalue(which)
     df = request.getfixturevalue({"multi_model": "multi_df", "regression_model": "score_df", "model": "test_df"}[which])
-    df = df.repartition(3)
+    df = df.repartition(3).withColumn("w", F.pmod(F.xxhash64("text"), F.lit(3)))
+    model = model.copy({model.weightCol: "w"})
     measured = evaluate(model, df)
+    repeated = df.withColumn("n", F.explode(F.sequence(F.lit(1), F.lit(2)))).filter("n <= w").drop("w")
+    unlike = {"rows", "spearman"}  # how many there are, and ranks, are of rows
+    assert measured == pytest.approx(evaluate(model, repeated) | {name: measured[name] for name in unlike & set(measured)})
     monkeypatch.setattr(evaluation, "COLLECTED_NUMBERS", 0)
     counted = evaluate(model, df)
     assert {"rows", "pearson" if which == "regression_model" else "macro_f1"} <= set(counted) <= set(measured)

@@ -58,6 +58,7 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         model.check_labelled(trained)
     scored = evaluate_rows(model, df, texts=bool(options.pictures))
     found = {"model": scored.metrics}
+    columns = (model.decision, model.text_columns, model.getLabelCol(), model.weight_column)
     if options.pictures and scored.texts and scored.logits is not None:
         from sparknlp_tx.pictures import draw_scores
 
@@ -65,14 +66,11 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     if trained is not None:
         from sparknlp_tx.baselines import tfidf_baseline
 
-        found["tfidf"] = tfidf_baseline(trained, df, model.decision, model.text_columns, model.getLabelCol())
+        found["tfidf"] = tfidf_baseline(trained, df, *columns)
     if options.zero_shot:
         from sparknlp_tx.baselines import zero_shot_baseline
 
-        rows = options.zero_shot_rows
-        found["zero_shot"] = zero_shot_baseline(
-            df, model.decision, model.text_columns, model.getLabelCol(), options.zero_shot, rows
-        )
+        found["zero_shot"] = zero_shot_baseline(df, *columns, options.zero_shot, options.zero_shot_rows)
     for way, metrics in found.items():
         say(
             f"{way}: "
