@@ -27,9 +27,9 @@ CLASSIC = (
     "tests/test_odd_texts.py",
     "tests/test_contract.py::test_evaluate_gives_a_summary",
     "tests/test_contract.py::test_spark_knows_the_labels_of_the_prediction",
-    "tests/test_contract.py::test_a_function_for_expressions_and_sql",
-    "tests/test_contract.py::test_a_function_of_pairs",
-    "tests/test_contract.py::test_streams_are_scored",
+    "tests/test_functions.py::test_a_function_for_expressions_and_sql",
+    "tests/test_functions.py::test_a_function_of_pairs",
+    "tests/test_functions.py::test_streams_are_scored",
     "tests/test_persistence.py::test_a_model_comes_back_as_it_was",
     "tests/test_persistence.py::test_hugging_face_loads_the_inner_directory_and_gives_the_same_labels",
     "tests/test_persistence.py::test_an_estimator_comes_back_as_it_was",
@@ -44,7 +44,7 @@ CONNECT = (
     "tests/test_transform.py::test_it_has_learnt_and_every_row_comes_back_once_in_its_place",
     "tests/test_observation.py::test_counters_tell_what_was_done",
     "tests/test_contract.py::test_evaluate_gives_a_summary",
-    "tests/test_contract.py::test_a_function_for_expressions_and_sql",
+    "tests/test_functions.py::test_a_function_for_expressions_and_sql",
     "tests/test_persistence.py::test_in_a_pipeline_it_is_saved_and_loaded_by_spark",
 )
 CLUSTER = ("tests/test_cluster.py::test_executors_do_not_need_the_drivers_files",)

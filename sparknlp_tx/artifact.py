@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -85,17 +85,23 @@ def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
         return
     if not overwrite:
         raise InputError(f"nothing at {target} yet", "a file or folder there", "Save elsewhere, or with write().overwrite().")
-    if not (target / "metadata" / "part-00000").is_file() and not (target.is_dir() and not any(target.iterdir())):
+    if metadata_file(target) is None and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"a saved stage at {target}, to overwrite", "something else", "Save elsewhere, or remove it yourself.")
+
+
+def metadata_file(folder: Path) -> Path | None:
+    """The file with the metadata of a saved stage, be it ours or another of Spark ML's; None where there is none."""
+    return next((file for file in sorted(folder.glob("metadata/part-*")) if file.is_file()), None)
 
 
 def read_metadata(folder: str | Path) -> dict[str, Any]:
     """The metadata of a saved stage, read without Spark."""
-    file = Path(folder, "metadata", "part-00000")
-    if not file.is_file():
-        found = (
-            "no such folder" if not Path(folder).is_dir() else ", ".join(sorted(os.listdir(folder))[:10]) or "an empty folder"
-        )
+    folder = Path(folder)
+    file = metadata_file(folder)
+    if file is None:
+        found = "a file" if folder.is_file() else "no such folder"
+        if folder.is_dir():
+            found = ", ".join(sorted(os.listdir(folder))[:10]) or "an empty folder"
         raise InputError(f"a saved model in {folder} (metadata/, model/)", found, "Give the folder that model.save wrote.")
     return check_metadata(file.read_text(), folder)
 
@@ -109,12 +115,13 @@ def check_metadata(text: str, folder: str | Path) -> dict[str, Any]:
     try:
         metadata = json.loads(text)
     except ValueError:
-        raise InputError(f"JSON in {folder}/metadata", "a damaged file", "Save or copy the model again.") from None
+        metadata = None
+    if not isinstance(metadata, dict) or not {"class", "uid", "paramMap", "defaultParamMap"} <= metadata.keys():
+        raise InputError(f"JSON in {folder}/metadata", "a damaged file", "Save or copy the model again.")
     own = metadata.get("sparknlpTx")
     if own is None:
-        raise InputError(
-            f"a stage of sparknlp_tx in {folder}", metadata.get("class", "something else"), "Load it with its own class."
-        )
+        name = metadata["class"].rpartition(".")[2]
+        raise InputError(f"a stage of sparknlp_tx in {folder}", metadata["class"], f"Load it with {name}.load.")
     if own["formatVersion"] > FORMAT_VERSION:
         raise InputError(
             f"a model of format {FORMAT_VERSION} or earlier in {folder}",
@@ -124,8 +131,11 @@ def check_metadata(text: str, folder: str | Path) -> dict[str, Any]:
     return metadata
 
 
-def check_model_files(folder: str | Path) -> Path:
+def check_model_files(folder: str | Path, known: Iterable[str] = ()) -> Path:
     """The Hugging Face directory in a saved model's folder.
+
+    Args:
+        known: paths in it of the files that were saved.
 
     Raises:
         InputError: files are missing; says which.
@@ -137,6 +147,7 @@ def check_model_files(folder: str | Path) -> Path:
         shards = set(json.loads(index.read_text())["weight_map"].values())
         missing.remove("model.safetensors")
         missing += sorted(shard for shard in shards if not (model / shard).is_file())
+    missing += sorted(name for name in set(known).difference(missing) if not (model / name).is_file())
     if missing:
         raise InputError(f"a complete model in {model}", f"no {', no '.join(missing)}", "Save or copy it again.")
     return model

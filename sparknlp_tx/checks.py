@@ -4,14 +4,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
+from pyspark.sql.types import NumericType
 
 from sparknlp_tx import openvino_runtime
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain_training import TrainingPlan, explain_training
-from sparknlp_tx.labels import LabelCounts, problem_type_of
-from sparknlp_tx.params import NUMBERS, TransformerClassifierParams
+from sparknlp_tx.labels import LabelCounts, nominal_names, problem_type_of
+from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.schema import NUMBERS
 from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, carve_validation, joined_validation
 from sparknlp_tx.workers import check_workers
 
@@ -35,8 +37,9 @@ class FitChecks(TransformerClassifierParams):
         from sparknlp_tx.pretrained import check_checkpoint
         from sparknlp_tx.training_arguments import check_training_args
 
-        schema = dataset.schema
         problem_type = self.check_columns(dataset)
+        schema = dataset.schema
+        self._check_outputs(schema)
         self._check_column(schema, "weightCol", NUMBERS)
         self._check_column(schema, "validationIndicatorCol", ["boolean"])
         validated = bool(self._column("validationIndicatorCol") or self.getValidationFraction())
@@ -70,8 +73,12 @@ class FitChecks(TransformerClassifierParams):
         columns = self.check(dataset)
         if self.getValidationFraction():
             dataset, columns = carve_validation(dataset, columns, self.getValidationFraction(), self.getSeed())
-        labels = columns.learn_labels(dataset).continuing(checkpoint_labels(self.getCheckpoint(), columns.problem_type))
+        names = nominal_names(columns.label, dataset) if columns.problem_type == SINGLE else []
+        known = checkpoint_labels(self.getCheckpoint(), columns.problem_type)
+        labels = columns.learn_labels(dataset).continuing(names).continuing(known)
         self._check_labels(columns.problem_type, labels)
+        if columns.problem_type == SINGLE and not names and isinstance(dataset.schema[columns.label].dataType, NumericType):
+            _check_numbers(labels.labels)
         return dataset, columns, labels
 
     def _check_settings(self, problem_type: str, validated: bool) -> None:
@@ -139,7 +146,7 @@ class FitChecks(TransformerClassifierParams):
         Raises:
             InputError: a text column or the label column is missing or of another type.
         """
-        self._check_texts(dataset.schema)
+        self._check_texts(self._schema(dataset, streams=False))
         self._check_column(dataset.schema, "labelCol")
         return problem_type_of(dataset.schema, self.getLabelCol(), self.getProblemType())
 
@@ -160,7 +167,8 @@ class FitChecks(TransformerClassifierParams):
                 "Filter them out, or set handleInvalid to 'keep' or 'skip': training leaves them out.",
             )
         if labels.invalid:
-            log.warning("%d rows with a null or empty text are left out of the training", labels.invalid)
+            told = "%d rows with a null or empty text are left out of the training; what they score is null, at which Spark's "
+            log.warning(told + "evaluators fail: for these set handleInvalid to 'skip'", labels.invalid)
 
     def _settings(self, problem_type: str, labels: LabelCounts | None = None) -> "TrainingSettings":
         from sparknlp_tx.training import TrainingSettings
@@ -192,3 +200,11 @@ class FitChecks(TransformerClassifierParams):
             lora_rank=self.getLoraRank(),
             workers=self.getNumTrainWorkers(),
         )
+
+
+def _check_numbers(labels: list[str]) -> None:
+    """Warn where labels are numbers, but not those that Spark's evaluators compare with."""
+    if labels != [str(n) for n in range(len(labels))]:
+        told = "the labels are the numbers %s: prediction gives their places, 0 to %d, with which Spark's evaluators compare the label "
+        told += "column as it is; predictedLabel gives the numbers themselves. For evaluators take a StringIndexer before"
+        log.warning(told, ", ".join(labels[:5]) + ", ..." * (len(labels) > 5), len(labels) - 1)

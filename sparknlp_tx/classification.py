@@ -98,8 +98,8 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         """
         from sparknlp_tx.preprocessing import save_tokenizer
 
-        spark = dataset.sparkSession
         dataset, columns, labels = self._checked(dataset)
+        spark = dataset.sparkSession
         settings = self._settings(columns.problem_type, labels)
         identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
         output = temporary_directory("model") / "model"
@@ -168,18 +168,11 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         """
         import pandas as pd
 
-        from sparknlp_tx.scoring import score_frame
+        from sparknlp_tx.scoring import rows_of_texts, score_frame
 
+        rows = rows_of_texts(texts, len(self.text_columns))
         self._ensure_export()
         scoring = self._scoring(ModelLocation(str(self.directory), None, self._files))
-        if isinstance(texts, str):
-            raise InputError("a list of texts", "one text", "Put it into a list.")
-        width = len(scoring.text_columns)
-        rows = [text if isinstance(text, tuple) else (text,) + (None,) * (width - 1) * (text is None) for text in texts]
-        for row in rows:
-            if len(row) != width:
-                expected = "texts" if width == 1 else "(text, pair) tuples, as textPairCol is set"
-                raise InputError(expected, repr(row if len(row) > 1 else row[0])[:80], "Change the list, or textPairCol.")
         return score_frame(pd.DataFrame(rows, columns=list(scoring.text_columns), dtype=object), scoring)
 
     def observe(self, dataset: DataFrame) -> tuple[DataFrame, ScoringObservation]:
@@ -197,9 +190,10 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: a column is missing, of another type, or there already; thresholds that do not fit the labels.
         """
-        self._check_texts(dataset.schema)
+        schema = self._schema(dataset)
+        self._check_texts(schema)
+        self._check_outputs(schema)
         scoring = self._distributed(dataset.sparkSession)
-        self._check_outputs(dataset.schema)
         return add_scores(dataset, scoring, f"__{self.uid}", observation)
 
     def explain(self, dataset: DataFrame) -> ScoringPlan:
@@ -210,7 +204,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: `transform` would refuse the DataFrame, or the executors cannot serve the device or precision.
         """
-        self._check_texts(dataset.schema)
+        self._check_texts(self._schema(dataset, streams=False))
         return explain(self, dataset, self._distributed(dataset.sparkSession))
 
     def check_executors(self, spark: SparkSession) -> None:
@@ -266,7 +260,8 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         return {"files": self._files, "summary": self.summary}
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:
-        self._adopt(check_model_files(folder), own["files"], own["summary"])
+        files = own.get("files", {})
+        self._adopt(check_model_files(folder, files), files, own.get("summary", {}))
 
 
 _training = threading.Lock()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
-from sparknlp_tx.errors import InputError, TrainingError, nearest
+from sparknlp_tx.errors import InputError, TrainingError, input_error_in, nearest
 from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
         if command in ("--help", "-h", "--version", "--completion"):
             print(_about(command, flags))
             return 0
-        if command == "explain" and flags and not flags[0].startswith("-"):
+        if command == "explain":
+            if not flags or flags[0].startswith("-"):
+                raise InputError("a command to explain", flags[0] if flags else "none", f"One of {', '.join(COMMANDS)}.")
             command, flags = flags[0], [*flags[1:], "--explain"]
         if command not in COMMANDS:
             raise InputError("a command", repr(command), nearest(command, [*COMMANDS, "explain"]))
@@ -59,6 +61,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        told = input_error_in(error)  # of an executor, amid a page of Spark's
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
         return 1
 
 
@@ -119,10 +127,11 @@ def _completion(shell: str) -> str:
         raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
     whole = argparse.ArgumentParser("sparknlp-tx")
     commands = whole.add_subparsers()
-    for name in COMMANDS:
+    explained = commands.add_parser("explain", help="what a command would do and take").add_subparsers()
+    for name, parsers in ((name, parsers) for name in COMMANDS for parsers in (commands, explained)):
         job = _job(name)
         line = (job.__doc__ or "").splitlines()[0]
-        commands.add_parser(name, parents=[job.parser()], add_help=False, help=line, description=line)
+        parsers.add_parser(name, parents=[job.parser()], add_help=False, help=line, description=line)
     return shtab.complete(whole, shell)
 
 
@@ -163,11 +172,15 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespac
     for name in given:
         if given.count(name) > 1:
             raise InputError("each flag once", f"{name} {given.count(name)} times", "Take one of them out.")
+    known = list(parser._option_string_actions)
+    for name in given if parser.get_default("extra") is None else ():
+        if name not in known:  # before argparse says which flag is missing instead
+            raise InputError("flags of this job", name, nearest(name, known))
     options, rest = parser.parse_known_args(argv)
     own = {name.removeprefix("param:"): value for name, value in vars(options).items() if name.startswith("param:")}
     options.params = {name: value for name, value in own.items() if value is not None}
     if rest and options.extra is None:
-        raise InputError("flags of this job", rest[0], nearest(rest[0], list(parser._option_string_actions)))
+        raise InputError("flags of this job", rest[0], "Put a flag before it, or quotes around values with spaces.")
     options.extra = _pairs(rest)
     return options
 
@@ -215,7 +228,9 @@ def set_params(stage: Any, params: dict[str, str]) -> Any:
             stage._set(**{name: json_value(text)})
         except TypeError as error:
             try:
-                stage._set(**{name: text})  # a name that looks like a number
+                stage._set(
+                    **{name: json_value(f"[{text}]") if name == "thresholds" else text}
+                )  # a name that looks like a number
             except TypeError:
                 raise InputError(f"a value for {flag(name)}", repr(text), str(error)) from None
     return stage

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def flags_of_file(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]
         InputError: there is no such file, it is no mapping, or a key is no flag; offers the nearest.
     """
     names: dict[str, str | None] = {"--config": None}
-    for word, following in zip(argv, [*argv[1:], None], strict=True):
+    for word, following in zip_longest(argv, argv[1:]):
         name, equals, value = word.partition("=")
         if name.startswith("--"):
             names[name] = value if equals else following
@@ -44,6 +45,8 @@ def _read(file: str) -> dict[str, Any]:
     import yaml
 
     remedy = "Write one flag a line, e.g. num_train_epochs: 3"
+    if not Path(file).is_file():
+        raise InputError(f"a YAML file at {file}", "no such file", "Give the path of one.")
     try:
         found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -1,14 +1,18 @@
 """What Spark ML's classification models have beside `transform`: vectors of one text, `evaluate`, a function for SQL."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import Column, DataFrame, SparkSession
 
+from sparknlp_tx.decisions import MULTI, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
-from sparknlp_tx.params import NUMBERS, TransformerClassifierParams
+from sparknlp_tx.params import TransformerClassifierParams
+from sparknlp_tx.schema import NUMBERS
+from sparknlp_tx.spark_versions import running_session
 from sparknlp_tx.summary import EvaluationSummary, TrainingSummary
 from sparknlp_tx.udf import function_udf
 
@@ -33,6 +37,8 @@ class ClassificationModelMethods(TransformerClassifierParams):
 
         @property
         def decision(self) -> Decision: ...
+        @property
+        def directory(self) -> Path: ...
 
     @property
     def numClasses(self) -> int:
@@ -53,6 +59,20 @@ class ClassificationModelMethods(TransformerClassifierParams):
     def weight_column(self) -> str | None:
         """Name of the column that says how much each row counts, where there is one."""
         return self._column("weightCol")
+
+    def getThreshold(self) -> float:
+        """As in LogisticRegression; of several labels a row the one of every label."""
+        return self.getOrDefault("threshold") if self._several else super().getThreshold()
+
+    def getThresholds(self) -> list[float]:
+        """As in LogisticRegression; of several labels a row one for each label."""
+        if self._several and not self.isSet("thresholds"):
+            return [self.getOrDefault("threshold")] * self.numClasses
+        return super().getThresholds()
+
+    @property
+    def _several(self) -> bool:
+        return bool(self.labels) and read_config(self.directory).problem_type == MULTI
 
     def predictRaw(self, value: "Text") -> DenseVector:
         """The logits of one text, or of one (text, pair) tuple, on this machine: [numClasses].
@@ -90,7 +110,7 @@ class ClassificationModelMethods(TransformerClassifierParams):
             >>> spark.udf.register("classify", model.udf)
             >>> spark.sql("SELECT classify(text).predictedLabel FROM reviews")
         """
-        spark = SparkSession.getActiveSession()
+        spark = running_session()
         if spark is None:
             raise InputError("an active Spark session", "none", "Start one, or use predict(list), which needs none.")
         return function_udf(self._distributed(spark))
@@ -116,7 +136,7 @@ class ClassificationModelMethods(TransformerClassifierParams):
         Raises:
             InputError: a text column or the label column is missing, or of a type that does not go with the model.
         """
-        self._check_texts(dataset.schema)
+        self._check_texts(self._schema(dataset, streams=False))
         self._check_column(dataset.schema, "labelCol")
         if self.weight_column in dataset.columns:
             self._check_column(dataset.schema, "weightCol", NUMBERS)

@@ -1,5 +1,6 @@
 """Type converters of Params that check the value, too: a wrong one fails when it is set."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ def to_map(value: Any) -> dict[str, Any]:
 
 
 positive_int = checked(TypeConverters.toInt, lambda value: value > 0, "an integer above 0")
-positive_float = checked(TypeConverters.toFloat, lambda value: value > 0, "a number above 0")
+positive_float = checked(TypeConverters.toFloat, lambda value: 0 < value < math.inf, "a number above 0")
 fraction = checked(TypeConverters.toFloat, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 tokens = checked(
     lambda value: value if value == AUTO else TypeConverters.toInt(value),

@@ -3,6 +3,8 @@
 import html
 from typing import TYPE_CHECKING, Any
 
+from sparknlp_tx.errors import InputError
+
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
 
@@ -16,12 +18,19 @@ class Shown:
         """A title, and lines by their names; empty ones are left out."""
         raise NotImplementedError
 
+    def _told(self) -> tuple[str, dict[str, str]]:
+        """As `_shown`; what cannot be told because of what is set or missing says so."""
+        try:
+            return self._shown()
+        except InputError as error:
+            return getattr(self, "uid", type(self).__name__), {"problem": str(error)}
+
     def __repr__(self) -> str:
-        title, lines = self._shown()
+        title, lines = self._told()
         return "\n".join([title, *(f"  {name:<12}  {text}" for name, text in lines.items() if text)])
 
     def _repr_html_(self) -> str:
-        title, lines = self._shown()
+        title, lines = self._told()
         cells = (f"<tr><th>{html.escape(n)}</th><td>{html.escape(text)}</td></tr>" for n, text in lines.items() if text)
         style = "text-align:left"
         return f'<table style="{style}"><caption style="{style}"><b>{html.escape(title)}</b></caption>{"".join(cells)}</table>'
@@ -48,7 +57,10 @@ def model_lines(model: "TransformerClassificationModel") -> tuple[str, dict[str,
         "predicts": f"{_names(model.labels)}" if model.labels else "a number",
         "task": decision.problem_type,
         "reads": " and ".join(model.text_columns) + f", up to {model.getMaxLength()} tokens",
-        "thresholds": ", ".join(f"{value:.3g}" for value in model.getThresholds()[:NAMES]) if model.isSet("thresholds") else "",
+        "threshold": f"{model.getOrDefault('threshold'):.3g}" if model.isSet("threshold") else "",
+        "thresholds": ", ".join(f"{t:.3g}" for t in model.getOrDefault("thresholds")[:NAMES])
+        if model.isSet("thresholds")
+        else "",
         **dict(zip(("trained", "best epoch"), training_lines(model.summary), strict=True)),
         "precision": scores,
         "files": f"{model._model_dir} ({size / 1e6:,.1f} MB)",

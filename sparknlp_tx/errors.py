@@ -1,6 +1,7 @@
 """The errors of this library: always what was expected, what was found, what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -16,6 +17,12 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple:
         return InputError, (self.expected, self.found, self.remedy)  # so that it crosses processes
+
+
+def input_error_in(error: BaseException) -> InputError | None:
+    """The InputError that an executor raised, in the error that Spark makes of it; None where there is none."""
+    found = re.search(r"InputError: Expected (.+?); found (.+?)\. (.+)", str(error))
+    return InputError(*(part.strip() for part in found.groups())) if found else None
 
 
 class TrainingError(RuntimeError):

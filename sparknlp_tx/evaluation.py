@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
-from sparknlp_tx.labels import check_weights, label_name, label_names, problem_type_of
+from sparknlp_tx.errors import input_error_in
+from sparknlp_tx.labels import check_weights, label_index, label_names, problem_type_of
 from sparknlp_tx.metrics import (
     classification_metrics,
     counted_multi_label_metrics,
@@ -104,11 +105,10 @@ def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
     problem_type_of(df.schema, column, decision.problem_type)
     if decision.problem_type == REGRESSION:
         return F.col(f"`{column}`").cast("double")
-    index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
     if decision.problem_type == MULTI:
+        index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
         return F.transform(label_names(column, df), lambda name: F.coalesce(F.element_at(index, name), F.lit(-1)))
-    name = label_name(column, df)
-    return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
+    return label_index(column, df, decision.labels)
 
 
 def measured(scored: DataFrame, decision: Decision) -> Evaluation:
@@ -117,7 +117,7 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     Args:
         scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, `__text`, and `__weight`, above 0.
     """
-    rows = scored.select("__truth", "__raw", "__text", "__weight").collect()
+    rows = _collected(scored.select("__truth", "__raw", "__text", "__weight"))
     if not rows:
         return Evaluation({"rows": 0})
     truth: Any = [row[0] for row in rows]
@@ -131,10 +131,21 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     return Evaluation(metrics, by_label, logits, truth, [row[2] for row in rows])
 
 
+def _collected(df: DataFrame) -> list[Row]:
+    """The rows; what an executor refuses is told as this process would tell it."""
+    try:
+        return df.collect()
+    except Exception as error:  # what it is hangs on the kind of session
+        told = input_error_in(error)
+        if told is None:
+            raise
+        raise told from None
+
+
 def _counted(scored: DataFrame, decision: Decision) -> Evaluation:
     truth, found = F.col("__truth"), F.col("__prediction")
     if decision.problem_type == SINGLE:
-        pairs = scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))).collect()
+        pairs = _collected(scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))))
         if not pairs:
             return Evaluation({"rows": 0})
         labels, predictions, weights, counts = ([row[n] for row in pairs] for n in range(4))
@@ -151,7 +162,7 @@ def _counted_numbers(scored: DataFrame) -> Evaluation:
 
     def means(values: dict[str, Column]) -> Any:
         told = [(F.sum(weight * value) / F.sum(weight)).alias(name) for name, value in values.items()]
-        return scored.agg(F.count(F.lit(1)).alias("rows"), *told).collect()[0]
+        return _collected(scored.agg(F.count(F.lit(1)).alias("rows"), *told))[0]
 
     mean = means({"truth": truth, "found": found})
     if not mean["rows"]:
@@ -188,7 +199,7 @@ def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
     same = F.array_sort(truth) == F.array_sort(found)
     row = F.array(entry(F.when(same, F.lit("same")).otherwise(F.lit("other")), F.lit(-1)))
     exploded = scored.select(F.explode(F.concat(row, *entries)).alias("entry"), "__weight")
-    told = exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))).collect()
+    told = _collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
     counts = {(kind, label): weight for kind, label, weight, _ in told}
     rows = sum(number for _, label, _, number in told if label == -1)
     if not rows:

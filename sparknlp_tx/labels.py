@@ -5,6 +5,7 @@ say of each label whether the row has it (its name is then its position). Number
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame, Row
@@ -85,9 +86,30 @@ def problem_type_of(schema: StructType, column: str, asked: str) -> str:
     raise InputError(f"{expected} in column {column!r} (labelCol)", kind.simpleString(), remedy)
 
 
+def nominal_names(column: str, df: DataFrame) -> list[str]:
+    """The names of a numeric label column's values 0, 1, ..., where Spark ML keeps them with it, as `StringIndexer` does."""
+    field = df.schema[column]
+    return (field.metadata or {}).get("ml_attr", {}).get("vals", []) if isinstance(field.dataType, NumericType) else []
+
+
 def label_name(column: str, df: DataFrame) -> Column:
-    """A label column as the names that models use: a double that holds a whole number loses its `.0`."""
-    return _name(F.col(f"`{column}`"), df.schema[column].dataType)
+    """A label column as the names that models use: those that Spark ML knows; a double of a whole number loses its `.0`."""
+    value, names = F.col(f"`{column}`"), nominal_names(column, df)
+    if names:
+        return F.get(F.array(*map(F.lit, names)), value.cast("int"))
+    return _name(value, df.schema[column].dataType)
+
+
+def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
+    """A label column as positions in a model's labels; -1 for what is none of them, null where it is null.
+
+    Numbers are positions already where the labels are names, as of a model that was fitted after a `StringIndexer`.
+    """
+    name = label_name(column, df)
+    indexed = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
+    places = [str(n) for n in range(len(labels))] if indexed and not any(label.isdigit() for label in labels) else labels
+    index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(places)) for x in pair))
+    return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
 
 
 def label_names(column: str, df: DataFrame) -> Column:
@@ -223,10 +245,8 @@ def _counts_of_several(rows: list[Row], labels: dict[str, Row], indicators: bool
         raise InputError(
             f"at least one label in {where}", "none in any row with a text", "Check the column and the table's filters."
         )
-    totals = {name: sum(row[name] for row in rows) for name in ("rows", "invalid", "train", "characters")}
-    return LabelCounts(
-        every, totals["rows"] - totals["invalid"], totals["invalid"], counts, totals["train"], 0.0, totals["characters"]
-    )
+    total, invalid, train, characters = (sum(row[name] for row in rows) for name in ("rows", "invalid", "train", "characters"))
+    return LabelCounts(every, total - invalid, invalid, counts, train, 0.0, characters)
 
 
 def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
@@ -236,12 +256,11 @@ def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
     told = [F.sum(bad.cast("long")).alias("bad"), F.mean(F.when(trained, target)).alias("mean")]
     row = df.agg(*_totals(), *told).collect()[0]
     if row["rows"] and row["bad"]:
-        raise InputError(
-            f"a finite number in every row of {where}", f"{row['bad']} rows with null, NaN or infinity", "Filter them out."
-        )
+        found = f"{row['bad']} rows with null, NaN or infinity"
+        raise InputError(f"a finite number in every row of {where}", found, "Filter them out.")
     _check_rows([row] if row["rows"] else [], where)
-    rows, invalid = row["rows"], row["invalid"]
-    return LabelCounts([], rows - invalid, invalid, [], row["train"], row["mean"] or 0.0, row["characters"])
+    rows = row["rows"] - row["invalid"]
+    return LabelCounts([], rows, row["invalid"], [], row["train"], row["mean"] or 0.0, row["characters"])
 
 
 def _check_rows(found: list, where: str) -> None:

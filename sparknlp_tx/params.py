@@ -15,15 +15,13 @@ from pyspark.ml.param.shared import (
     HasValidationIndicatorCol,
     HasWeightCol,
 )
-from pyspark.sql.types import StructType
 
 from sparknlp_tx.converters import AUTO, checked, fraction, one_of, positive_float, positive_int, to_map, tokens
 from sparknlp_tx.decisions import PROBLEM_TYPES, Decision, decision_for
 from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.schema import OUTPUT_PARAMS, SchemaChecks
 
 MAX_HEAD_LEARNING_RATE = 5e-3
-NUMBERS = ("double", "float", "decimal", "long", "integer", "short", "byte")  # types of a column of weights
-OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 SCORING_PARAMS = (  # that change what scoring does
     *("textCol", "textPairCol", *OUTPUT_PARAMS, "threshold", "thresholds"),
     *("maxLength", "precision", "tokensPerBatch", "device", "handleInvalid"),
@@ -43,6 +41,7 @@ class TransformerClassifierParams(
     HasWeightCol,
     HasValidationIndicatorCol,
     HasSeed,
+    SchemaChecks,
 ):
     """The Params of `TransformerClassifier` and `TransformerClassificationModel`, with a getter and a setter for each."""
 
@@ -215,44 +214,40 @@ class TransformerClassifierParams(
                 raise TypeError(f"{type(self).__name__} has no Param {name!r}. {nearest(name, [p.name for p in self.params])}")
         return self._set(**params)
 
-    def _column(self, name: str) -> str | None:
-        """The column that a Param names; None where the Param is unset or empty."""
-        return (self.getOrDefault(name) if self.isDefined(name) else None) or None
+    def getThreshold(self) -> float:
+        """The value of threshold or its default; where two `thresholds` are set instead, what they come to, as in LogisticRegression."""
+        of_two = self.getOrDefault("thresholds") if self.isSet("thresholds") and not self.isSet("threshold") else []
+        return 1 / (1 + of_two[0] / of_two[1]) if len(of_two) == 2 and of_two[1] else self.getOrDefault("threshold")
+
+    def getThresholds(self) -> list[float]:
+        """The value of thresholds; where `threshold` is set instead, what it comes to for two labels, as in LogisticRegression."""
+        if self.isSet("threshold") and not self.isSet("thresholds"):
+            return [1 - self.getOrDefault("threshold"), self.getOrDefault("threshold")]
+        return self.getOrDefault("thresholds")
+
+    def setThreshold(self, value: float) -> "TransformerClassifierParams":
+        """Set threshold and clear thresholds, as LogisticRegression does; returns self."""
+        self.clear(self.thresholds)
+        return self._set(threshold=value)
+
+    def setThresholds(self, value: list[float]) -> "TransformerClassifierParams":
+        """Set thresholds and clear threshold, as LogisticRegression does; returns self."""
+        self.clear(self.threshold)
+        return self._set(thresholds=value)
 
     def _check_thresholds(self) -> None:
-        """Raise InputError where both kinds of thresholds are set."""
-        if self.getThreshold() != self._defaultParamMap[self.threshold] and self.isSet("thresholds"):
-            raise InputError("threshold or thresholds", "both", "Clear one of them.")
+        """Raise InputError where both kinds of thresholds are set, and they do not say the same of two labels."""
+        if not self.isSet("threshold") or not self.isSet("thresholds"):
+            return
+        one, several = self.getOrDefault("threshold"), self.getOrDefault("thresholds")
+        if len(several) != 2 or not sum(several) or abs(several[1] / sum(several) - one) > 1e-5:
+            raise InputError("threshold or thresholds", f"both, {one} and {several}", "Clear one of them.")
 
     def _decision(self, problem_type: str, labels: Sequence[str]) -> Decision:
         """How logits become predictions with these Params; whether the thresholds fit the labels is its own to check."""
         self._check_thresholds()
-        thresholds = tuple(self.getThresholds()) if self.isSet("thresholds") else None
-        return decision_for(problem_type, labels, threshold=self.getThreshold(), thresholds=thresholds)
-
-    def _check_outputs(self, schema: StructType) -> None:
-        """Raise InputError where an output column is there already; Spark's names do not tell cases apart."""
-        there = {name.lower(): name for name in schema.names}
-        for param in OUTPUT_PARAMS:
-            name = self._column(param)
-            if name and name.lower() in there:
-                found = f"column {there[name.lower()]!r} in the DataFrame"
-                raise InputError(f"no column {name!r} yet", found, f"Drop or rename it, or set {param}.")
-
-    def _check_column(self, schema: StructType, param: str, types: Sequence[str] = ()) -> None:
-        """Raise InputError unless the column that a Param names is there, and of one of the types where some are given."""
-        name = self._column(param)
-        if name is None:
-            return
-        if name not in schema.names:
-            raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
-        found = schema[name].dataType.simpleString()
-        if types and schema[name].dataType.typeName() not in types:
-            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
-
-    def _check_texts(self, schema: StructType) -> None:
-        self._check_column(schema, "textCol", ["string"])
-        self._check_column(schema, "textPairCol", ["string"])
+        thresholds = tuple(self.getOrDefault("thresholds")) if self.isSet("thresholds") else None
+        return decision_for(problem_type, labels, threshold=self.getOrDefault("threshold"), thresholds=thresholds)
 
 
 def _accessors(name: str) -> tuple[Callable, Callable]:

@@ -14,14 +14,12 @@ from pyspark.ml.param.shared import (
     HasValidationIndicatorCol,
     HasWeightCol,
 )
-from pyspark.sql.types import StructType
 from typing_extensions import Self, Unpack
 
 from sparknlp_tx.decisions import Decision
+from sparknlp_tx.schema import SchemaChecks
 
 MAX_HEAD_LEARNING_RATE: float
-NUMBERS: tuple[str, ...]
-OUTPUT_PARAMS: tuple[str, ...]
 SCORING_PARAMS: tuple[str, ...]
 
 class ParamValues(TypedDict, total=False):
@@ -72,6 +70,7 @@ class TransformerClassifierParams(
     HasWeightCol,
     HasValidationIndicatorCol,
     HasSeed,
+    SchemaChecks,
 ):
     batchSize: Param[int]
     checkpoint: Param[str]
@@ -165,9 +164,5 @@ class TransformerClassifierParams(
     def setValidationFraction(self, value: float) -> Self: ...
     def setValidationIndicatorCol(self, value: str) -> Self: ...
     def setWeightCol(self, value: str) -> Self: ...
-    def _column(self, name: str) -> str | None: ...
     def _check_thresholds(self) -> None: ...
     def _decision(self, problem_type: str, labels: Sequence[str]) -> Decision: ...
-    def _check_outputs(self, schema: StructType) -> None: ...
-    def _check_column(self, schema: StructType, param: str, types: Sequence[str] = ...) -> None: ...
-    def _check_texts(self, schema: StructType) -> None: ...

@@ -37,6 +37,8 @@ def write_remote(spark: "SparkSession", path: str, metadata: dict[str, Any], mod
         raise InputError(f"nothing at {path} yet", "a saved stage there", "Save elsewhere, or with write().overwrite().")
     if there is not None:
         check_metadata(there, path)
+    elif _holds_files(spark, path):
+        raise InputError(f"nothing at {path} yet", "files that are no saved stage", "Save elsewhere, or remove them yourself.")
     mode = "overwrite"
     group: list[tuple[int, str, bytearray]] = []
 
@@ -70,7 +72,12 @@ def read_remote(spark: "SparkSession", path: str) -> tuple[dict[str, Any], Path]
     folder = temporary_directory("loaded")
     known = metadata["sparknlpTx"].get("files")
     if known is not None:
-        _fetch(spark.read.parquet(f"{path}/files"), folder / "model")
+        try:
+            _fetch(spark.read.parquet(f"{path}/files"), folder / "model")
+        except Exception as error:
+            if "PATH_NOT_FOUND" in str(error):
+                raise InputError(f"the model's files in {path}/files", "none", "Save or copy the model again.") from None
+            raise
         found = file_hashes(folder / "model")
         wrong = sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name))
         if wrong:
@@ -85,9 +92,20 @@ def _metadata(spark: "SparkSession", path: str) -> str | None:
     except Exception as error:  # what it is hangs on the kind of session
         if "PATH_NOT_FOUND" in str(error):
             return None
-        if "No FileSystem for scheme" in str(error):
+        if "No FileSystem for scheme" in str(error) or "ClassNotFoundException: Class org.apache.hadoop.fs" in str(error):
             remedy = "Add its jars to the session (for s3a: hadoop-aws), or give a path that is mounted."
             raise InputError("a path on a file system that Spark knows", path, remedy) from None
+        raise
+
+
+def _holds_files(spark: "SparkSession", path: str) -> bool:
+    """Whether there is a file in a folder, or in one of its folders."""
+    try:
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        return bool(files.select("path").limit(1).collect())
+    except Exception as error:  # what it is hangs on the kind of session
+        if "PATH_NOT_FOUND" in str(error):
+            return False
         raise
 
 

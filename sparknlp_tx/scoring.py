@@ -68,6 +68,14 @@ class Scoring:
             handle_invalid=values["handleInvalid"],
         )
 
+    def check_columns(self, number: int) -> None:
+        """Raise InputError where a function gets more columns or fewer than there are of texts."""
+        if number != len(self.text_columns):
+            expected = "a text" if len(self.text_columns) == 1 else "a text and its pair"
+            raise InputError(
+                f"{expected}, as the model was fitted", f"{number} columns", "Change them, or the model's textPairCol."
+            )
+
     def return_type(self, observed: bool = False) -> str:
         """The struct that the UDF returns, as a DDL string; with the counters where they are observed."""
         parts = [f"{field} {self.decision.fields[field]}" for field in self.columns]
@@ -119,6 +127,32 @@ def score_frame(frame: "pd.DataFrame", scoring: Scoring) -> "pd.DataFrame":
     return scores[[text is not None for text in texts]] if scoring.handle_invalid == "skip" else scores
 
 
+def rows_of_texts(texts: Any, width: int) -> list[tuple[str | None, ...]]:
+    """A list of texts, or of (text, pair) tuples, as rows of one or two columns.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(texts, str):
+        raise InputError("a list of texts", "one text", "Put it into a list.")
+    if hasattr(texts, "columns"):
+        raise InputError(
+            "a list of texts", "a DataFrame", "Take transform(df) of Spark's, or predict(list(df['text'])) of pandas'."
+        )
+    import pandas as pd
+
+    rows: list[tuple[str | None, ...]] = []
+    for text in texts:
+        row = tuple(text) if isinstance(text, tuple | list) else (text,)
+        if not isinstance(text, str | tuple | list) and pd.isna(text):
+            row = (None,) * width
+        if len(row) != width or not all(part is None or isinstance(part, str) for part in row):
+            expected = "texts" if width == 1 else "(text, pair) tuples, as textPairCol is set"
+            raise InputError(expected, repr(text)[:80], "Change the list, or textPairCol.")
+        rows.append(row)
+    return rows
+
+
 def texts_of(columns: Sequence[Sequence[str | None]], handle_invalid: str) -> list[Text | None]:
     """The texts of one column, the (text, pair) tuples of two; None for what is null or empty.
 
@@ -143,6 +177,7 @@ def _score_task(batches: Iterator[Sequence[list]], scoring: Scoring) -> Iterator
         return
     engine: InferenceEngine = task_engine(scoring)
     engine.stats.tasks += 1
+    scoring.check_columns(len(first))
     texts: Iterable = (texts_of(columns, scoring.handle_invalid) for columns in chain([first], batches))
     size = max(1, VALUES_PER_BATCH // engine.num_labels)
     for logits in engine.iter_logits(texts, scoring.decision.margin):

@@ -1,6 +1,7 @@
 """What differs between the versions of Spark that this library runs on: 3.5 to 4.2, classic and Connect."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 def is_connect(spark: "SparkSession | DataFrame") -> bool:
     """Whether a session, or a DataFrame's, is a client of Spark Connect."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def running_session() -> "SparkSession | None":
+    """The active session, be it of another thread; None where there is none."""
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    connect = sys.modules.get("pyspark.sql.connect.session")
+    sessions = (SparkSession._instantiatedSession, getattr(connect and connect.SparkSession, "_default_session", None))
+    return next((session for session in sessions if session is not None), None)  # a session that was stopped is none of them
 
 
 def can_observe(df: "DataFrame") -> bool:

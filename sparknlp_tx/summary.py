@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sparknlp_tx.display import Shown, metric_items, training_lines
 
 if TYPE_CHECKING:
-    import numpy as np
     from pyspark.sql import DataFrame
 
 
@@ -48,6 +49,10 @@ class TrainingSummary(Shown, dict):
         return self.get("rows_per_second")
 
 
+class MetricError(KeyError, AttributeError):
+    """There is no such metric for the kind of task: as a key, and as an attribute, so that `hasattr` tells."""
+
+
 class EvaluationSummary(Shown, dict):
     """What `model.evaluate(df)` found: every metric of the kind of task by its name, and Spark ML's names for those it has too.
 
@@ -58,7 +63,7 @@ class EvaluationSummary(Shown, dict):
     def __init__(
         self,
         metrics: Mapping[str, float],
-        by_label: Mapping[str, "np.ndarray"],
+        by_label: Mapping[str, np.ndarray],
         labels: Sequence[str],
         predictions: "Callable[[], DataFrame]",
     ):
@@ -71,7 +76,7 @@ class EvaluationSummary(Shown, dict):
         return f"EvaluationSummary of {self['rows']:,} rows", lines
 
     def __missing__(self, name: str) -> float:
-        raise KeyError(f"no {name} for this kind of task: there are {', '.join(sorted(self)) or 'no rows'}")
+        raise MetricError(f"no {name} for this kind of task: there are {', '.join(sorted(self)) or 'no rows'}")
 
     @property
     def predictions(self) -> "DataFrame":
@@ -95,8 +100,9 @@ class EvaluationSummary(Shown, dict):
 
     def weightedFMeasure(self, beta: float = 1.0) -> float:
         """F-measure, averaged over the labels by how many rows have them."""
-        counts, values = self._by_label["support"], self.fMeasureByLabel(beta)
-        return float(sum(count * value for count, value in zip(counts, values, strict=True)) / max(1, sum(counts)))
+        counts = self._of_labels("support")
+        plain, asked = (np.dot(counts, self.fMeasureByLabel(value)) for value in (1.0, beta))
+        return float(self["weighted_f1"] * asked / plain) if plain else 0.0  # over all rows, those of unknown labels too
 
     @property
     def areaUnderROC(self) -> float:
@@ -106,12 +112,22 @@ class EvaluationSummary(Shown, dict):
     @property
     def precisionByLabel(self) -> list[float]:
         """Precision of each label; 0 for one that was never predicted."""
-        return [float(value) for value in self._by_label["precision"]]
+        return self._of_labels("precision")
 
     @property
     def recallByLabel(self) -> list[float]:
         """Recall of each label; 0 for one that no row has."""
-        return [float(value) for value in self._by_label["recall"]]
+        return self._of_labels("recall")
+
+    @property
+    def truePositiveRateByLabel(self) -> list[float]:
+        """Recall of each label."""
+        return self.recallByLabel
+
+    def _of_labels(self, name: str) -> list[float]:
+        if name not in self._by_label:
+            self.__missing__(f"{name} by label")
+        return [float(value) for value in self._by_label[name]]
 
     def fMeasureByLabel(self, beta: float = 1.0) -> list[float]:
         """F-measure of each label."""

@@ -1,6 +1,7 @@
 """The columns of scores on a DataFrame: one UDF that returns one struct, and its fields taken out of it."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from pyspark.ml.functions import array_to_vector
@@ -8,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import SINGLE, Decision
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.scoring import Scoring, score_arrow, score_pandas
 from sparknlp_tx.spark_versions import has_arrow_udfs, iterator_udf
@@ -48,8 +50,21 @@ def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
 
 
 def function_udf(scoring: Scoring) -> Callable[..., Column]:
-    """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays."""
-    return scoring_udf(scoring, columns=len(scoring.text_columns))
+    """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays.
+
+    Raises:
+        InputError: no score is left to give; called with another number of columns.
+    """
+    if not scoring.columns:
+        raise InputError("a score to give", "no name for any column of scores", "Set one of them, e.g. predictionCol.")
+    score = scoring_udf(scoring, columns=len(scoring.text_columns))
+
+    @wraps(score)  # with what Spark wants of a function that is registered
+    def classify(*texts: Any) -> Column:
+        scoring.check_columns(len(texts))
+        return score(*texts)
+
+    return classify
 
 
 def scoring_udf(scoring: Scoring, columns: int = 0, observed: bool = False) -> Callable[..., Column]:

@@ -1,5 +1,6 @@
 """The console script: commands, help, completion, configuration files, what would happen."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparknlp_tx import cli
+from sparknlp_tx import TransformerClassifier, cli
 
 
 @pytest.fixture
@@ -38,6 +39,19 @@ def test_each_command_has_help_with_examples_and_a_script(name):
     assert f"  sparknlp-tx {name} --" in answer.stdout
     assert "--explain" in answer.stdout
     assert "--config FILE.yml" in answer.stdout
+
+
+def test_a_command_without_flags_and_misspelt_ones_are_told(told, capsys):
+    for command in ("train", "score"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([command])
+        assert "the following arguments are required" in capsys.readouterr().err
+    assert "Did you mean '--input'?" in told("score", "--inptu", "x")[2]
+    assert "a command to explain; found none. One of prepare, train" in told("explain")[2]
+    parser = importlib.import_module("sparknlp_tx.jobs.train").parser()
+    for words in (["--thresholds", "0.1,0.2,0.7"], ["--thresholds", "[0.1,0.2,0.7]"]):
+        options = cli.parse(parser, ["--train=t", "--model-dir=m", *words])
+        assert cli.set_params(TransformerClassifier(), options.params).getThresholds() == [0.1, 0.2, 0.7]
 
 
 def test_completion_knows_commands_and_flags(told):
@@ -80,7 +94,7 @@ def test_what_is_wrong_in_a_file_is_told(told, tmp_path, text, message):
     code, _, err = told("score", "--config", file, "--model", "m", "--input", "./t", "--output", "./o")
     assert code == 2
     assert message.format(file=file) in err
-    assert "a YAML file at nowhere.yml" in told("score", "--config", "nowhere.yml")[2]
+    assert "a YAML file at nowhere.yml; found no such file" in told("score", "--config", "nowhere.yml")[2]
 
 
 def test_explain_says_what_a_command_would_do(told, train_df, settings, model, tmp_path):

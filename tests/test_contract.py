@@ -8,15 +8,16 @@ import sys
 import numpy as np
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.classification import BinaryLogisticRegressionSummary, LogisticRegression, LogisticRegressionModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
-from pyspark.ml.feature import IndexToString, SQLTransformer
+from pyspark.ml.feature import IndexToString, SQLTransformer, StringIndexer
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import evaluate
+from sparknlp_tx.summary import EvaluationSummary
 
 pytestmark = pytest.mark.every_session
 
@@ -51,6 +52,37 @@ def test_what_logistic_regression_has_and_we_have_not_has_a_reason(model):
     lacking |= public(LogisticRegressionModel) - public(TransformerClassificationModel) - set(vars(model))
     assert lacking - set(LEFT_OUT) == set()
     assert {name for name in LEFT_OUT if name in public(TransformerClassifier)} == set()
+
+
+def test_thresholds_are_treated_as_there(model):
+    for stage in (LogisticRegression, TransformerClassifier):
+        assert stage().getThreshold() == 0.5
+        assert stage().setThreshold(0.3).getThresholds() == pytest.approx([0.7, 0.3])
+        assert stage().setThresholds([0.6, 0.2]).getThreshold() == pytest.approx(0.25)
+        assert not stage().setThresholds([0.6, 0.2]).setThreshold(0.4).isSet("thresholds")
+    ours = TransformerClassifier()
+    assert not ours.setThreshold(0.4).setThresholds([0.6, 0.2]).isSet("threshold")
+    both = model.copy({model.threshold: 0.3, model.thresholds: [0.7, 0.3]})
+    both._check_thresholds()
+    with pytest.raises(InputError, match=r"threshold or thresholds; found both, 0\.4 and \[0\.7, 0\.3\]"):
+        both.copy({model.threshold: 0.4})._check_thresholds()
+
+
+# What its summaries have and ours have not, and why.
+SUMMARY_LEFT_OUT = {
+    **dict.fromkeys(
+        ("roc", "pr"), "tables of all thresholds: evaluate --pictures; BinaryClassificationEvaluator on predictions"
+    ),
+    **dict.fromkeys((f"{name}ByThreshold" for name in ("fMeasure", "precision", "recall")), "as roc"),
+    **dict.fromkeys(("falsePositiveRateByLabel", "weightedFalsePositiveRate"), "precisionByLabel"),
+    "weightedTruePositiveRate": "weightedRecall",
+    **dict.fromkeys(("featuresCol", "labelCol", "predictionCol", "probabilityCol", "scoreCol", "weightCol"), "the model's"),
+}
+
+
+def test_what_summaries_of_logistic_regression_have_and_ours_have_not_has_a_reason():
+    lacking = public(BinaryLogisticRegressionSummary) - public(EvaluationSummary) - {"labels"}
+    assert lacking == set(SUMMARY_LEFT_OUT)
 
 
 def test_vectors_of_one_text(model):
@@ -111,6 +143,14 @@ def test_rows_count_as_their_weights_say(spark, model, test_df, tmp_path, monkey
         weighted.evaluate(df.withColumn("w", F.lit("1")))
 
 
+def test_what_executors_refuse_is_told_in_our_words(model, test_df):
+    strict = model.copy({model.handleInvalid: "error"})
+    with pytest.raises(
+        InputError, match=r"^Expected no null and no empty text, as handleInvalid='error' says; found \d+ of them"
+    ):
+        strict.evaluate(test_df.withColumn("text", F.lit("")))
+
+
 def test_spark_knows_the_labels_of_the_prediction(model, test_df):
     scored = model.transform(test_df)
     assert scored.schema["prediction"].metadata["ml_attr"]["vals"] == list(model.labels)
@@ -130,38 +170,21 @@ def test_evaluators_of_spark_take_the_columns_as_they_are(train_df, settings):
         )
 
 
-def test_a_function_for_expressions_and_sql(spark, model, test_df):
-    expected = {row["id"]: row["predictedLabel"] for row in model.transform(test_df).collect()}
-    rows = test_df.select("id", model.udf("text").alias("scores")).collect()
-    assert {row["id"]: row["scores"]["predictedLabel"] for row in rows} == expected
-    spark.udf.register("classify", model.udf)
-    test_df.createOrReplaceTempView("tickets")
-    found = spark.sql(
-        "SELECT id, classify(text).predictedLabel AS label, classify(NULL).prediction AS none FROM tickets"
-    ).collect()
-    assert {row["id"]: row["label"] for row in found} == expected
-    assert {row["none"] for row in found} == {None}
-
-
-def test_a_function_of_pairs(spark, model, test_df):
-    pairs = model.copy({model.textPairCol: "other"})
-    df = test_df.withColumn("other", F.upper("text"))
-    expected = {row["id"]: row["prediction"] for row in pairs.transform(df).collect()}
-    found = df.select("id", pairs.udf("text", "other").prediction.alias("p")).collect()
-    assert {row["id"]: row["p"] for row in found} == expected
-
-
-def test_streams_are_scored(spark, model, test_df, tmp_path):
-    test_df.write.format("delta").save(str(tmp_path / "in"))
-    stream = spark.readStream.format("delta").load(str(tmp_path / "in"))
-    scored = model.transform(stream).withColumn("same", model.udf("text").prediction == F.col("prediction"))
-    query = scored.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "checkpoint"))
-    query.trigger(availableNow=True).start(str(tmp_path / "out")).awaitTermination()
-    rows = spark.read.format("delta").load(str(tmp_path / "out")).collect()
-    assert {row["id"]: row["prediction"] for row in rows} == {
-        r["id"]: r["prediction"] for r in model.transform(test_df).collect()
-    }
-    assert all(row["same"] for row in rows)
+def test_after_a_string_indexer_labels_have_its_names_and_order(train_df, test_df, settings):
+    """In a fold that lacks a label too; a table of its numbers without their names is measured alike."""
+    indexed = StringIndexer(inputCol="label", outputCol="index", stringOrderType="alphabetDesc").fit(train_df)
+    rows = indexed.transform(train_df)
+    fold = rows.filter("label != 'rate'")
+    ours = TransformerClassifier(**settings | {"labelCol": "index"})
+    model = ours.fit(fold)
+    assert model.labels == ["transfer", "rate", "card"]
+    scored = model.transform(indexed.transform(test_df).filter("label != 'rate'"))
+    accuracy = MulticlassClassificationEvaluator(labelCol="index", metricName="accuracy").evaluate(scored)
+    assert accuracy > 0.9
+    assert scored.where("predictedLabel = label").count() / scored.count() == accuracy
+    plain = scored.select("text", (F.col("index") + 0).alias("index"))
+    assert "ml_attr" not in plain.schema["index"].metadata
+    assert model.evaluate(plain).accuracy == model.evaluate(scored.select("text", "index")).accuracy == accuracy
 
 
 def pipeline(settings, **params):
@@ -253,6 +276,9 @@ def test_they_show_what_matters(model, settings, test_df):
     assert "predicts      3 labels: card, rate, transfer" in repr(model)
     assert "trained       300 rows in " in repr(model)
     assert "<th>predicts</th><td>3 labels: card, rate, transfer</td>" in model._repr_html_()
+    assert "problem       Expected thresholds with one value for each of the 3 labels" in repr(
+        model.copy().setThresholds([0.5])
+    )
     assert "none: not fitted" in repr(TransformerClassificationModel())
     assert "loss " in repr(model.summary)
     assert "not by this library" in repr(TransformerClassificationModel().summary)

@@ -98,6 +98,25 @@ def test_training_args_that_do_not_exist_or_are_given_twice(refused):
     )
 
 
+def test_columns_of_scores_that_are_there_are_refused_before_training(refused, train_df):
+    message = r"Expected no column 'prediction' yet; found column 'Prediction' in the DataFrame\. Drop or rename it"
+    refused(message, train_df.withColumn("Prediction", F.lit(1)))
+    message = r"a name of its own for each column of scores; found 'P' for predictionCol and predictedLabelCol"
+    refused(message, predictionCol="p", predictedLabelCol="P")
+
+
+def test_columns_without_a_name_or_with_the_same(refused, train_df):
+    for param in ("textCol", "labelCol"):
+        refused(rf"the name of a column \({param}\); found none\. There are: text, label\.", **{param: ""})
+    refused(r"one column 'text' \(textCol\); found 2 of them", train_df.select("text", "label", F.col("label").alias("text")))
+
+
+def test_numbers_that_evaluators_would_compare_wrongly_are_told(spark, train_df, settings, caplog):
+    stars = train_df.withColumn("label", F.expr("CASE label WHEN 'card' THEN 1 ELSE 5 END"))
+    TransformerClassifier(**settings | {"numTrainEpochs": 0.1}).fit(stars)
+    assert "the labels are the numbers 1, 5: prediction gives their places, 0 to 1" in caplog.text
+
+
 def test_transform_refuses_before_a_job(model, test_df):
     with pytest.raises(InputError, match=r"column 'body' \(textCol\); found columns id, text, label"):
         model.copy({model.textCol: "body"}).transform(test_df)
@@ -164,11 +183,6 @@ def test_validation_labels_that_were_never_trained_on(refused, train_df):
 def test_a_maximum_length_with_no_room_for_text(settings, train_df):
     with pytest.raises(InputError, match="a maxLength of at least 3 tokens; found 2"):
         TransformerClassifier(**settings | {"maxLength": 2}).fit(train_df)
-
-
-def test_predict_takes_a_list(model):
-    with pytest.raises(InputError, match="a list of texts; found one text"):
-        model.predict("my card")
 
 
 def test_a_checkpoint_with_the_head_of_another_task(refused, checkpoint, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import texts_of_topics
+from pyspark.ml.feature import Tokenizer
 
 from sparknlp_tx import InferenceEngine, TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.artifact import FORMAT_VERSION
@@ -179,3 +180,31 @@ def test_what_every_released_version_saved_loads_and_scores_as_it_did(spark, ver
 def test_the_current_format_has_its_fixture():
     """`python tests/formats/make.py` makes it."""
     assert (FORMATS / str(FORMAT_VERSION)).is_dir()
+
+
+def test_what_lies_there_is_named(spark, saved, tmp_path):
+    Tokenizer(inputCol="text").save(str(tmp_path / "tokenizer"))
+    with pytest.raises(InputError, match=r"a stage of sparknlp_tx in .*; found org.*Tokenizer\. Load it with Tokenizer\.load"):
+        TransformerClassificationModel.load(str(tmp_path / "tokenizer"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"a saved model in .*; found a file"):
+        TransformerClassificationModel.load(str(tmp_path / "file"))
+    TransformerClassifier().write().overwrite().save(str(tmp_path / "tokenizer"))
+    assert TransformerClassifier.load(str(tmp_path / "tokenizer")).uid
+
+
+def test_files_that_were_saved_and_are_gone_and_metadata_of_others_are_told(model, tmp_path):
+    model.save(str(tmp_path / "m"))
+    extra = next(name for name in model._files if name.startswith("openvino"))
+    (tmp_path / "m" / "model" / extra).unlink()
+    with pytest.raises(InputError, match=f"a complete model in .*; found no {extra}"):
+        TransformerClassificationModel.load(str(tmp_path / "m"))
+    file = tmp_path / "m" / "metadata" / "part-00000"
+    metadata = json.loads(file.read_text())
+    for text in ("[1]", "{}"):
+        file.write_text(text)
+        with pytest.raises(InputError, match="found a damaged file"):
+            TransformerClassificationModel.load(str(tmp_path / "m"))
+    file.write_text(json.dumps(metadata | {"paramMap": {"later": 1}}))
+    with pytest.raises(InputError, match=r"Params of sparknlp_tx .*; found later\. Install the version"):
+        TransformerClassificationModel.load(str(tmp_path / "m"))

@@ -72,3 +72,17 @@ def test_what_is_wrong_there_is_told(spark, model, store):
     spark.createDataFrame([(json.dumps(later),)], "value string").write.mode("overwrite").text(f"{path}/model/metadata")
     with pytest.raises(InputError, match=r"found format 99, written by sparknlp_tx 9\.0"):
         TransformerClassificationModel.load(f"{path}/model")
+
+
+def test_other_files_there_are_kept(spark, model, store):
+    path, _ = store
+    spark.range(3).write.parquet(f"{path}/table")
+    for writer in (model.write(), model.write().overwrite()):
+        with pytest.raises(InputError, match=r"nothing at viewfs://.*; found files that are no saved stage"):
+            writer.save(f"{path}/table")
+    assert spark.read.parquet(f"{path}/table").count() == 3
+
+
+def test_a_file_system_whose_jars_are_not_there(model):
+    with pytest.raises(InputError, match=r"a path on a file system that Spark knows; found s3a://.* hadoop-aws"):
+        model.save("s3a://bucket/model")
