@@ -119,10 +119,8 @@ def _about(what: str, words: list[str]) -> str:
 
 def _completion(shell: str) -> str:
     """A script that completes commands and flags, made by `shtab`."""
-    try:
-        import shtab
-    except ImportError:
-        raise InputError("shtab, which writes completion scripts", "none installed", "pip install shtab") from None
+    import shtab
+
     if shell not in shtab.SUPPORTED_SHELLS:
         raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
     whole = argparse.ArgumentParser("sparknlp-tx")

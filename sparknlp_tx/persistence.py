@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ class StageWriter(MLWriter):
         """Write to a local path, e.g. `/models/a` or `file:/models/a`, or to any other that Spark writes to, e.g. `s3a://b/a`.
 
         Raises:
-            InputError: something is there already, and `overwrite()` was not called, or it is no saved stage.
+            InputError: something is there already, and `overwrite()` was not called, or it is no saved stage; no path.
         """
+        if not isinstance(path, str | PathLike) or not str(path):
+            raise InputError("a path to save to", repr(path), "Give one, e.g. models/tickets.")
         if not is_remote(path):
             write_directory(path, self._write, self.shouldOverwrite)
             return

@@ -187,6 +187,9 @@ def test_what_lies_there_is_named(spark, saved, tmp_path):
     with pytest.raises(InputError, match=r"a stage of sparknlp_tx in .*; found org.*Tokenizer\. Load it with Tokenizer\.load"):
         TransformerClassificationModel.load(str(tmp_path / "tokenizer"))
     (tmp_path / "file").touch()
+    for nowhere in ("", None):
+        with pytest.raises(InputError, match="a path to save to; found"):
+            TransformerClassifier().save(nowhere)
     with pytest.raises(InputError, match=r"a saved model in .*; found a file"):
         TransformerClassificationModel.load(str(tmp_path / "file"))
     TransformerClassifier().write().overwrite().save(str(tmp_path / "tokenizer"))
