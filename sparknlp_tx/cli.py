@@ -5,6 +5,7 @@ started, or `--explain` found that it would fail.
 """
 
 import argparse
+import difflib
 import importlib
 import json
 import os
@@ -180,6 +181,9 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespac
     if rest and options.extra is None:
         raise InputError("flags of this job", rest[0], "Put a flag before it, or quotes around values with spaces.")
     options.extra = _pairs(rest)
+    for name in options.extra:
+        if near := difflib.get_close_matches(flag(name), known, n=1, cutoff=0.8):
+            raise InputError("flags of this job or TrainingArguments", flag(name), f"Did you mean {near[0]!r}?")
     return options
 
 

@@ -61,6 +61,12 @@ class TransformerClassifierParams(
         "several labels a row: each that is",
         fraction,
     )
+    thresholds = _param(
+        "thresholds",
+        "one label a row: a value of 0 or more for each label, the one with the largest probability / value is predicted; "
+        "several labels a row: each that has a probability greater than its value, from 0 to 1",
+        TypeConverters.toListFloat,
+    )
     maxLength = _param("maxLength", "longest sequence in tokens; what is longer is cut", positive_int)
     batchSize = _param("batchSize", "rows in a training batch", positive_int)
     learningRate = _param("learningRate", "peak learning rate of the encoder", positive_float)

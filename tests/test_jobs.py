@@ -201,18 +201,10 @@ def test_a_scoring_that_fails_leaves_the_old_table(job, spark, test_df, model, t
     test_df.withColumn("text", test_df.text.substr(1, 0)).write.format("delta").save(str(tmp_path / "t"))
     spark.range(5).write.format("delta").save(str(tmp_path / "o"))
     model.save(str(tmp_path / "model"))
-    with pytest.raises(Exception, match="handleInvalid='error'"):
-        job(
-            "score",
-            "--model",
-            tmp_path / "model",
-            "--input",
-            tmp_path / "t",
-            "--output",
-            tmp_path / "o",
-            "--handle-invalid",
-            "error",
-        )
+    flags = ("--model", tmp_path / "model", "--input", tmp_path / "t", "--output", tmp_path / "o", "--handle-invalid", "error")
+    code, _, err = job("score", *flags)
+    assert code == 1
+    assert "\nerror: Expected no null and no empty text, as handleInvalid='error' says; found " in "\n" + err
     assert spark.read.format("delta").load(str(tmp_path / "o")).count() == 5
 
 

@@ -11,7 +11,6 @@ results: where the model lies, the MLflow run, metrics, seconds.
 """
 
 import argparse
-import difflib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import check_absent, local_path
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
-from sparknlp_tx.cli import add_param_flags, flag, make_parser, set_params
+from sparknlp_tx.cli import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.jobs.score import explained
 
@@ -76,12 +75,6 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
     estimator = TransformerClassifier()
     set_params(estimator, options.params)
-    own = set(vars(parser().parse_known_args(["--train=", "--model-dir="])[0]))
-    known = [name.removeprefix("param:") for name in own]
-    for name in options.extra:
-        near = difflib.get_close_matches(name, [flag(other)[2:].replace("-", "_") for other in known], n=1, cutoff=0.8)
-        if near:
-            raise InputError("flags of this job or TrainingArguments", flag(name), f"Did you mean {flag(near[0])!r}?")
     twice = set(estimator.getTrainingArgs()) & set(options.extra)
     if twice:
         raise InputError(
