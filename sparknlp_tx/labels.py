@@ -106,8 +106,9 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     Numbers are positions already where the labels are names, as of a model that was fitted after a `StringIndexer`.
     """
     name = label_name(column, df)
-    indexed = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
-    places = [str(n) for n in range(len(labels))] if indexed and not any(label.isdigit() for label in labels) else labels
+    plain = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
+    numbers = any(label.lstrip("-").isdigit() for label in labels)
+    places = [str(n) for n in range(len(labels))] if plain and not numbers else labels
     index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(places)) for x in pair))
     return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
 
@@ -242,9 +243,8 @@ def _counts_of_several(rows: list[Row], labels: dict[str, Row], indicators: bool
         )
         every, counts = trained, [count for count in counts if count]
     if not trained:
-        raise InputError(
-            f"at least one label in {where}", "none in any row with a text", "Check the column and the table's filters."
-        )
+        remedy = "Check the column and the table's filters."
+        raise InputError(f"at least one label in {where}", "none in any row with a text", remedy)
     total, invalid, train, characters = (sum(row[name] for row in rows) for name in ("rows", "invalid", "train", "characters"))
     return LabelCounts(every, total - invalid, invalid, counts, train, 0.0, characters)
 

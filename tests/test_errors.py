@@ -115,6 +115,9 @@ def test_numbers_that_evaluators_would_compare_wrongly_are_told(spark, train_df,
     stars = train_df.withColumn("label", F.expr("CASE label WHEN 'card' THEN 1 ELSE 5 END"))
     TransformerClassifier(**settings | {"numTrainEpochs": 0.1}).fit(stars)
     assert "the labels are the numbers 1, 5: prediction gives their places, 0 to 1" in caplog.text
+    below = train_df.withColumn("label", F.expr("CASE label WHEN 'card' THEN -2 ELSE -1 END"))
+    model = TransformerClassifier(**settings | {"numTrainEpochs": 3.0}).fit(below)
+    assert model.evaluate(below).accuracy > 0.8  # numbers of their own, not places
 
 
 def test_transform_refuses_before_a_job(model, test_df):

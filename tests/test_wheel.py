@@ -56,7 +56,7 @@ def run(*command: str | Path, **options) -> str:
 def wheel(tmp_path_factory):
     """A wheel that was built from a copy of the checkout."""
     if UV is None:
-        pytest.skip("uv is not installed (extra dev)")
+        pytest.skip("uv is not installed (make installs it beside the project)")
     source, out = tmp_path_factory.mktemp("source") / "copy", tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / "sparknlp_tx", source / "sparknlp_tx", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
