@@ -2,11 +2,13 @@
 
 import hashlib
 import tarfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from sparknlp_tx.artifact import file_hash, temporary_directory
@@ -82,18 +84,25 @@ def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) 
     in_place = ModelLocation(directory, None, files)
     if is_local(spark) or directory.startswith(SHARED_ROOTS):
         return in_place
-    name = f"sparknlp_tx-{in_place.key[:16]}.tar"
-    if name not in _distributed.setdefault(spark, set()):
-        archive = temporary_directory("archive") / name  # the driver serves it from there as long as it lives
-        with tarfile.open(archive, "w") as tar:
-            for file in sorted(Path(directory).rglob("*")):  # Spark refuses an entry for the folder itself
-                tar.add(file, arcname=str(file.relative_to(directory)), recursive=False)
-        add_archive(spark, archive)
-        _distributed[spark].add(name)
-    return ModelLocation(directory, name, files)
+    with _distributing:  # fits and scoring in several threads share what is sent
+        sent = _distributed.setdefault(spark, {})
+        if in_place.key not in sent:
+            sent[in_place.key] = _send(spark, directory, in_place.key)
+    return ModelLocation(directory, sent[in_place.key], files)
 
 
-_distributed: WeakKeyDictionary["SparkSession", set[str]] = WeakKeyDictionary()
+def _send(spark: "SparkSession", directory: str, key: str) -> str:
+    """Send a directory as an archive of its own name: sessions of one cluster, of other processes too, may send the same content."""
+    archive = temporary_directory("archive") / f"sparknlp_tx-{key[:16]}-{uuid4().hex[:8]}.tar"
+    with tarfile.open(archive, "w") as tar:
+        for file in sorted(Path(directory).rglob("*")):  # Spark refuses an entry for the folder itself
+            tar.add(file, arcname=str(file.relative_to(directory)), recursive=False)
+    add_archive(spark, archive)  # the driver serves it from there as long as it lives
+    return archive.name
+
+
+_distributed: WeakKeyDictionary["SparkSession", dict[str, str]] = WeakKeyDictionary()  # for each key the archive's name
+_distributing = threading.Lock()
 
 
 def executors_have_gpus(spark: "SparkSession") -> bool:

@@ -19,6 +19,11 @@ def test_executors_do_not_need_the_drivers_files(model, test_df, tmp_path):
     assert scored.filter(F.col("prediction").isNotNull()).count() == 90
 
 
+def test_sessions_of_one_application_each_send_a_model(spark, model):
+    one, other = (session.createDataFrame([("card",)], "text string") for session in (spark, spark.newSession()))
+    assert model.transform(one).collect() == model.transform(other).collect()
+
+
 @pytest.fixture
 def two(settings):
     """An estimator that trains in two processes, each a Spark task."""

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from pyspark.ml.feature import IndexToString, SQLTransformer, StringIndexer
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import functions as F
 
-from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
+from sparknlp_tx import TransformerClassificationModel, TransformerClassifier, classification
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import evaluate
 from sparknlp_tx.summary import EvaluationSummary
@@ -255,8 +257,15 @@ def test_a_split_with_parallel_fits_trains_one_after_another(train_df, settings,
     split = TrainValidationSplit(
         estimator=ours, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), parallelism=2, seed=1
     )
-    metrics = split.fit(df).validationMetrics
-    assert "another fit trains in this process: this one waits for it" in capsys.readouterr().err
+    said, until = "", time.monotonic() + 120
+    with ThreadPoolExecutor(1) as pool:
+        with classification._alone():  # as if another fit trained until both of these wait for it
+            fitted = pool.submit(split.fit, df)
+            while said.count("this one waits") < 2 and not fitted.done() and time.monotonic() < until:
+                time.sleep(0.1)
+                said += capsys.readouterr().err
+        metrics = fitted.result().validationMetrics
+    assert said.count("another fit trains in this process: this one waits for it") == 2
     alone = split.copy({split.parallelism: 1}).fit(df).validationMetrics
     assert metrics == alone
 
