@@ -6,6 +6,7 @@ Torch and transformers are loaded when a model runs on torch, and not before.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.tokenization import arranged
 from sparknlp_tx.transformers_versions import weights_as
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def _runs_on_openvino(path: str | Path, device: str, precision: str) -> bool:
 
 
 class OpenVINOBackend:
-    """Runs padded batches on OpenVINO, on the CPU; loads neither torch nor transformers.
+    """Runs padded batches on OpenVINO, on the CPU; loads neither torch nor transformers. `packs`: it takes packed ones, too.
 
     Args:
         path: a Hugging Face directory with an export.
@@ -74,7 +76,8 @@ class OpenVINOBackend:
         if precision == "int8":  # of what is not quantised; never less precise than where the margin was learnt
             arithmetic = fast if runtime.read_report(path).get("arithmetic", fast) == fast else "float32"
         self._model = runtime.read_model(runtime.model_file(path, precision)) if model is None else model
-        self._request = runtime.compile_model(self._model, arithmetic, threads, model is not None).create_infer_request()
+        self.packs = runtime.is_arranged(self._model)
+        self._request = runtime.compile_model(self._model, arithmetic, threads).create_infer_request()
         self.arithmetic, self._path, self._threads = arithmetic, path, threads
 
     def at(self, precision: str) -> "OpenVINOBackend":
@@ -82,8 +85,8 @@ class OpenVINOBackend:
         return OpenVINOBackend(self._path, precision, self._threads, None if self.precision == "int8" else self._model)
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]."""
-        return self._request.infer(inputs, share_inputs=True)[0]
+        """Padded inputs, name -> int64 [n, tokens], to logits, float32 [n, num_labels]; packed ones where it `packs`."""
+        return self._request.infer(arranged(inputs) if self.packs else inputs, share_inputs=True)[0]
 
     @staticmethod
     def fetch(outputs: list[np.ndarray]) -> np.ndarray:
@@ -106,6 +109,8 @@ class TorchBackend:
             `float32`, `bfloat16` or `float16`.
         threads: how many a CPU may use; default torch's own choice.
     """
+
+    packs = False
 
     def __init__(self, path: str | Path, device: str = "auto", precision: str = "auto", threads: int | None = None):
         import torch
@@ -172,6 +177,7 @@ def resolve_device(device: str) -> str:
     return f"cuda:{index or 0}"
 
 
+@cache  # it is asked for each task
 def gpu_count() -> int:
     """How many GPUs torch sees; torch is asked, and loaded, only where the system shows one."""
     shown = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd"), *Path("/dev").glob("dxg")]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparknlp_tx.backends import open_backend
+from sparknlp_tx.batching import TOKENS_PER_BATCH, Batching, Layout
 from sparknlp_tx.decisions import REGRESSION, ModelConfig, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.openvino_runtime import read_report
@@ -22,13 +23,6 @@ from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
 
 WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
 WINDOW_CHARACTERS = 32_000_000
-TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 16_384}
-BATCH_COST = {"cpu": 64, "cuda": 4_096}  # what a batch costs besides its tokens, in tokens; less padding is worth another batch
-ROWS_STEP = 4  # batches are made smaller in such steps: few shapes, as each new one costs OpenVINO some milliseconds
-SMALL_BATCH, TOKENS_STEP = (
-    32,
-    4,
-)  # batches of fewer rows, as small partitions have, are padded in such steps for the same reason
 MARGIN_BOUND = {"bfloat16": 0.25}  # in logits; for models whose own bound was not learnt
 
 Margin = Callable[[np.ndarray], np.ndarray]  # logits [n, num_labels] -> by how much the decision leads [n]
@@ -78,8 +72,7 @@ class InferenceEngine:
         self.num_labels = max(1, len(config.labels))
         self._decision = decision_for(*config)
         self.stats = EngineStats()
-        self._tokens_per_batch = tokens_per_batch
-        self._batch_cost = BATCH_COST[backend.device.partition(":")[0]]
+        self.batching = Batching(tokens_per_batch, backend.device)
         self._looks = looks
         self._lock = threading.Lock()  # a server's threads share an engine; a backend runs one batch at a time
 
@@ -197,38 +190,35 @@ class InferenceEngine:
         lengths = tokens.lengths()[rows]
         order = rows[np.argsort(-lengths, kind="stable")]
         lengths = np.sort(lengths)[::-1]
+        layout = self.batching.layout(lengths) if backend.packs else None
+        padded = len(order) - sum(map(len, layout.texts)) if layout else len(order)  # the longest, so many of them
         start, outputs = 0, []
-        while start < len(order):
-            size = self._batch_rows(lengths[start:])
+        while start < padded:
+            size = self.batching.next_rows(lengths[start:padded])
             batch = order[start : start + size]
-            inputs = self.encoder.pad(tokens, batch, self._step(len(batch), int(lengths[start])))
+            inputs = self.encoder.pad(tokens, batch, self.batching.step(size, int(lengths[start])))
             try:
                 outputs.append(backend(inputs))
             except RuntimeError as error:
                 if len(batch) == 1 or not backend.is_out_of_memory(error):
                     raise
-                self._tokens_per_batch = max(1, self._tokens_per_batch // 2)
+                self.batching.tokens_per_batch = max(1, self.batching.tokens_per_batch // 2)
                 continue
-            self.stats.tokens += int(lengths[start : start + size].sum())
             self.stats.padded_tokens += inputs["input_ids"].size
-            start += len(batch)
-        logits[order] = backend.fetch(outputs)
+            start += size
+        if padded:
+            logits[order[:padded]] = backend.fetch(outputs)
+        if layout:
+            self._run_packed(backend, tokens, order[padded:], layout, logits)
+        self.stats.tokens += int(lengths.sum())
 
-    def _step(self, rows: int, longest: int) -> int:
-        """To a multiple of how many tokens a batch is padded: in steps where it is small, and the budget takes it."""
-        padded = -(-longest // TOKENS_STEP) * TOKENS_STEP
-        return TOKENS_STEP if rows < SMALL_BATCH and rows * padded <= self._tokens_per_batch else 1
-
-    def _batch_rows(self, lengths: np.ndarray) -> int:
-        """How many of the remaining rows, longest first, go into the next batch.
-
-        As many as the budget takes; fewer where the rest would be padded by more tokens than another batch costs.
-        """
-        longest = max(1, int(lengths[0]))
-        size = min(len(lengths), max(1, self._tokens_per_batch // longest))
-        sizes = np.arange(ROWS_STEP, size, ROWS_STEP)
-        spared = (longest - lengths[sizes]) * (size - sizes)
-        return int(sizes[spared.argmax()]) if len(sizes) and spared.max() > self._batch_cost else size
+    def _run_packed(self, backend: Any, tokens: Tokens, rows: np.ndarray, layout: Layout, logits: np.ndarray) -> None:
+        """Run texts side by side, so many rows at once as the budget takes."""
+        size = self.batching.tokens_per_batch // layout.width
+        for start in range(0, len(layout.texts), size):
+            batch = self.encoder.pack(tokens, rows, layout, range(len(layout.texts))[start : start + size])
+            logits[rows[batch.texts]] = backend(batch.inputs)[batch.places]
+            self.stats.padded_tokens += batch.inputs["input_ids"].size
 
 
 class Window(NamedTuple):

@@ -18,11 +18,11 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparknlp_tx.artifact import check_space
+from sparknlp_tx.binary_rows import pack
 from sparknlp_tx.decisions import REGRESSION
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import LabelCounts
-from sparknlp_tx.packing import pack
 from sparknlp_tx.progress import Progress
 from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, invalid_text
 
@@ -58,8 +58,8 @@ def stage(
     check_space(directory, needed, "the tokens of the training table")
     df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
     every, every_validation = (max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
-    packing = partial(pack, tokenizer=tokenizer, sampling=(every, every_validation))
-    packed = df.mapInArrow(packing, "part int, number int, batch binary")
+    packer = partial(pack, tokenizer=tokenizer, sampling=(every, every_validation))
+    packed = df.mapInArrow(packer, "part int, number int, batch binary")
     _receive(packed, columns, labels, files)
     train, validation = (file.dataset() for file in files)
     if train is None:

@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from sparknlp_tx.batching import Layout
 from sparknlp_tx.errors import InputError
 
 Text = str | tuple[str, str]  # a text, or a pair of texts
 
 CHARACTERS_PER_TOKEN = 8  # a text of more than that per token is cut before it is tokenised; English has 4 to 5
+SLOTS_STEP = 4  # how many texts a row could hold is a multiple of this: few shapes
+FAR_BELOW = np.float32(-1e9)  # added to an attention's score leaves nothing of it, in bfloat16 as well
 _UNLIMITED = 1_000_000  # Hugging Face writes 1e30 where a tokenizer knows no maximum length
 
 
@@ -29,6 +32,26 @@ class Tokens(NamedTuple):
     def lengths(self) -> np.ndarray:
         """Tokens of each text: int64 [n]."""
         return np.fromiter(map(len, self.input_ids), np.int64, len(self.input_ids))
+
+
+class PackedBatch(NamedTuple):
+    """Texts side by side: the inputs, the texts by their numbers in the layout, and which of the logits is each one's, int64 [texts]."""
+
+    inputs: dict[str, np.ndarray]
+    texts: np.ndarray
+    places: np.ndarray
+
+
+def arranged(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Padded inputs, one text a row, as a graph takes them that `graph.arrange` made; packed ones as they are."""
+    if "first_tokens" in inputs:
+        return inputs
+    rows, tokens = inputs["input_ids"].shape
+    return inputs | {
+        "position_ids": np.tile(np.arange(tokens), (rows, 1)),
+        "attention_mask": np.where(inputs["attention_mask"][:, None, None, :] == 1, np.float32(0), FAR_BELOW),
+        "first_tokens": np.zeros((rows, 1), np.int64),
+    }
 
 
 def longest_sequence(path: str | Path) -> int:
@@ -145,6 +168,38 @@ class TextEncoder:
                     row[longest - len(values) :] = values
             padded[name] = matrix
         return padded
+
+    def pack(self, tokens: Tokens, rows: Sequence[int] | np.ndarray, layout: Layout, lines: range) -> "PackedBatch":
+        """Some texts side by side in the rows of a batch, each seen by itself alone, for a graph that `graph.arrange` made.
+
+        Args:
+            rows: the texts that were laid out.
+            layout: where they are.
+            lines: which of the layout's rows the batch holds.
+        """
+        held = [number for line in lines for number in layout.texts[line]]
+        slots = -(-max(len(layout.texts[line]) for line in lines) // SLOTS_STEP) * SLOTS_STEP
+        shape = (len(lines), layout.width)
+        names = [name for name in self.input_names if name != "attention_mask"]
+        inputs = {name: np.full(shape, self._pad_ids[name], np.int64) for name in names}
+        inputs["position_ids"], text = np.zeros((2, *shape), np.int64)
+        inputs["first_tokens"] = first_tokens = np.zeros((len(lines), slots), np.int64)
+        places = []
+        for place, line in enumerate(lines):
+            begin = 0
+            for slot, number in enumerate(layout.texts[line]):
+                row = rows[number]
+                end = begin + len(tokens.input_ids[row])
+                for name in names:
+                    inputs[name][place, begin:end] = getattr(tokens, name)[row]
+                inputs["position_ids"][place, begin:end] = np.arange(end - begin)
+                text[place, begin:end] = number + 1
+                first_tokens[place, slot] = begin
+                places.append(place * slots + slot)
+                begin = end
+        together = text[:, None, :, None] == text[:, None, None, :]  # what pads a row sees itself: it must see something
+        inputs["attention_mask"] = np.where(together, np.float32(0), FAR_BELOW)
+        return PackedBatch(inputs, np.asarray(held), np.asarray(places))
 
 
 def _beginning(text: Text, limit: int) -> Text:

@@ -12,8 +12,9 @@ from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from sparknlp_tx.backends import TorchBackend
+from sparknlp_tx.batching import TOKENS_PER_BATCH
 from sparknlp_tx.decisions import MULTI, REGRESSION, ModelConfig, decision_for
-from sparknlp_tx.engine import TOKENS_PER_BATCH, WINDOW_ROWS, InferenceEngine
+from sparknlp_tx.engine import WINDOW_ROWS, InferenceEngine
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.lora import LORA_RATE
 from sparknlp_tx.metrics import metrics_of

@@ -25,22 +25,23 @@ def texts():
 
 
 class Counting:
-    """A backend that notes the shape of each batch and lets another one run it."""
+    """A backend that notes the shape of each batch, and how many texts it holds, and lets another one run it."""
 
     device = "cpu"
 
     def __init__(self, backend, calls):
         self.backend, self.calls = backend, calls
-        self.fetch, self.is_out_of_memory = backend.fetch, backend.is_out_of_memory
+        self.fetch, self.is_out_of_memory, self.packs = backend.fetch, backend.is_out_of_memory, backend.packs
 
     def __call__(self, inputs):
-        self.calls.append(inputs["input_ids"].shape)
+        ids = inputs["input_ids"]
+        self.calls.append((*ids.shape, int((ids == ids[0, 0]).sum())))  # each text begins with the same token
         return self.backend(inputs)
 
 
 def counting(engine, calls):
     """The engine with such a backend."""
-    return InferenceEngine(engine.encoder, Counting(engine.backend, calls), engine.config, engine._tokens_per_batch)
+    return InferenceEngine(engine.encoder, Counting(engine.backend, calls), engine.config, engine.batching.tokens_per_batch)
 
 
 def test_logits_are_those_of_transformers_one_text_at_a_time(engine, model, texts):
@@ -64,13 +65,27 @@ def test_small_batches_are_gathered_and_no_batch_exceeds_the_budget(engine, text
     calls = []
     list(counting(engine, calls).iter_logits([text] for text in texts))
     assert len(calls) < len(texts) / 4
-    assert all(rows * tokens <= engine._tokens_per_batch for rows, tokens in calls)
+    assert all(rows * tokens <= engine.batching.tokens_per_batch for rows, tokens, _ in calls)
+
+
+def test_few_texts_share_the_rows_of_one_batch(engine, texts):
+    """Small partitions: texts lie side by side, less is padded, and none sees another."""
+    calls = []
+    few = [*texts[:12], "a", "one that is longer than the others, and so as long as all the rows: " + texts[12]]
+    logits = counting(engine, calls).predict_logits(few)
+    alone = np.concatenate([engine.predict_logits([text]) for text in few])
+    assert np.allclose(logits, alone, atol=1e-5)
+    assert np.ptp(alone, axis=0).min() > 1e-3  # the texts differ, so that one in the place of another would show
+    [(rows, tokens, held)] = calls
+    assert held == len(few) > rows
+    lengths = engine.encoder.encode(few).lengths()
+    assert rows * tokens < 1.3 * lengths.sum() < len(few) * lengths.max()
 
 
 def test_equal_texts_go_through_the_model_once(engine, texts):
     calls = []
     logits = counting(engine, calls).predict_logits(texts * 3)
-    assert sum(rows for rows, _ in calls) == len(set(texts))
+    assert sum(held for _, _, held in calls) == len(set(texts))
     assert np.array_equal(logits[: len(texts)], logits[len(texts) : 2 * len(texts)])
 
 
@@ -126,7 +141,9 @@ def test_a_device_that_computes_by_itself_gets_the_next_window_tokenised_meanwhi
     class Device(Counting):
         device = "cuda:0"
 
-    other = InferenceEngine(Encoder(), Device(engine.backend, []), engine.config, 1024)
+    device = Device(engine.backend, [])
+    device.packs = False
+    other = InferenceEngine(Encoder(), device, engine.config, 1024)
     assert np.allclose(other.predict_logits([*texts, None]), engine.predict_logits([*texts, None]), atol=1e-5, equal_nan=True)
     assert len(threads) > 5
     assert threading.current_thread() not in threads
@@ -136,7 +153,7 @@ def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
     calls = []
 
     class Small:
-        device = "cpu"
+        device, packs = "cpu", False
         is_out_of_memory = staticmethod(TorchBackend.is_out_of_memory)
         fetch = staticmethod(engine.backend.fetch)
 
@@ -156,7 +173,7 @@ def test_out_of_memory_halves_the_batch_and_remembers(engine, texts):
 
 def test_an_error_that_is_not_memory_is_raised_as_it_is(engine, texts):
     class Broken:
-        device = "cpu"
+        device, packs = "cpu", False
         is_out_of_memory = staticmethod(TorchBackend.is_out_of_memory)
 
         def __call__(self, inputs):

@@ -16,7 +16,7 @@ from sparknlp_tx import InferenceEngine, TransformerClassifier
 from sparknlp_tx.backends import OpenVINOBackend, TorchBackend
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.export import export_openvino
-from sparknlp_tx.openvino_runtime import is_exported, read_report
+from sparknlp_tx.openvino_runtime import is_exported, model_file, read_model, read_report
 
 TEXTS = [text for text, _ in texts_of_topics(40, seed=11)]
 
@@ -74,6 +74,12 @@ def test_every_architecture_gives_the_same_logits_or_falls_back_aloud(name, chec
     assert exported or "cannot be exported to OpenVINO" in caplog.text
     assert exported or name == "gpt2"
     engine = InferenceEngine.from_pretrained(tmp_path, "cpu", "float32")
+    packs = name in ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "albert")
+    assert engine.backend.packs == packs
+    if packs:  # its last layer asks for the first tokens at its queries, its mask and its residual, not only at the end
+        graph = read_model(model_file(tmp_path, "float32"))
+        [first_tokens] = [node for node in graph.get_parameters() if "first_tokens" in node.output(0).get_names()]
+        assert len(first_tokens.output(0).get_target_inputs()) >= 3
     plain = InferenceEngine(
         engine.encoder, TorchBackend(tmp_path, "cpu", "float32"), engine.config, tokens_per_batch=1
     )  # no padding

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pyspark.sql import functions as F
 
-from sparknlp_tx import packing, staging
+from sparknlp_tx import binary_rows, staging
 from sparknlp_tx.artifact import file_hashes
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.preprocessing import save_tokenizer
@@ -33,7 +33,7 @@ def table(spark):
 
 @pytest.mark.parametrize("packed_bytes", [200, 10**9])
 def test_rows_come_whole_and_in_order(table, tokenizer, tmp_path, monkeypatch, packed_bytes):
-    monkeypatch.setattr(packing, "PACKED_BYTES", packed_bytes)
+    monkeypatch.setattr(binary_rows, "PACKED_BYTES", packed_bytes)
     columns = TrainingColumns("text", "label", weight="weight", validation="held")
     labels = columns.learn_labels(table)
     assert (labels.labels, labels.rows, labels.invalid) == (["a", "b"], 1000, 0)
