@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 1_000
 SAMPLE_CHARACTERS = 20_000  # of a text; more does not change how it is cut
 PROBE_SECONDS = 1.0
+TASK_SECONDS = {"true": 0.02, "false": 0.06}  # what a task takes besides its rows, by whether Python workers have Unix sockets
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Sco
     at_a_time = max(1, min(cluster["slots"], partitions))
     engine = {name: tried[name] for name in ("backend", "device", "precision", "load_seconds", "rows_per_second", "worker_mb")}
     engine["why"] = _why(scoring, tried)
-    seconds = tried["load_seconds"] + max(largest, rows / at_a_time) / tried["rows_per_second"] if rows else 0.0
+    scoring_seconds = max(largest, rows / at_a_time) / tried["rows_per_second"]
+    seconds = tried["load_seconds"] + scoring_seconds + partitions / at_a_time * _task_seconds(spark) if rows else 0.0
     plan = ScoringPlan(rows, partitions, largest, cluster, engine, tokens, round(seconds, 1))
     plan.advice.extend(_advice(plan, scoring, tried, spark))
     return plan
@@ -183,6 +185,8 @@ def _advice(plan: ScoringPlan, scoring: Scoring, tried: dict[str, Any], spark: S
         advice.append(f"{_several(plan.partitions, 'partition')} cannot fill {slots} slots: df.repartition({slots}).")
     elif plan.rows and plan.largest_partition > 3 * plan.rows / plan.partitions and plan.partitions > 1:
         advice.append(f"one partition has {plan.largest_partition:,} rows: df.repartition({max(slots, plan.partitions)}).")
+    elif plan.rows / tried["rows_per_second"] < plan.partitions * _task_seconds(spark) and plan.partitions > slots:
+        advice.append(f"{plan.partitions:,} tasks take longer to start than to score their few rows: df.coalesce({slots}).")
     share = float(setting(spark, "spark.task.resource.gpu.amount", "0"))
     if tried["device"].startswith("cuda") and plan.cluster["workers"] > tried["gpus"] and not share:
         found = f"{plan.cluster['workers']} tasks at a time share {tried['gpus']} GPUs of an executor"
@@ -199,6 +203,10 @@ def _advice(plan: ScoringPlan, scoring: Scoring, tried: dict[str, Any], spark: S
     if needed > 0.8 * tried["memory_mb"]:
         advice.append(f"{plan.cluster['workers']} workers need {needed:,} MB: give executors more memory, or fewer cores.")
     return advice
+
+
+def _task_seconds(spark: SparkSession) -> float:
+    return TASK_SECONDS[setting(spark, "spark.python.unix.domain.socket.enabled", "false").lower()]
 
 
 def _several(number: int, what: str) -> str:

@@ -78,6 +78,13 @@ def test_explain_says_how_it_would_run(session_kind, model, repeated):
     assert plan.as_dict()["advice"] == plan.advice
 
 
+def test_explain_tells_where_tasks_are_most_of_the_work(model, test_df):
+    plan = model.explain(test_df.repartition(45))
+    assert any("tasks take longer to start than to score their few rows: df.coalesce(" in line for line in plan.advice)
+    more = test_df.withColumn("n", F.explode(F.sequence(F.lit(1), F.lit(300)))).repartition(5)
+    assert not any("coalesce" in line for line in model.explain(more).advice)
+
+
 def test_explain_of_an_empty_table_and_of_a_wrong_one(model, test_df):
     assert model.explain(test_df.limit(0)).rows == 0
     with pytest.raises(InputError, match="column 'text'"):
