@@ -1,4 +1,4 @@
-"""A model made fast on CPUs, from Spark's side: when it is exported to OpenVINO, and quantised. The work is done in `export.py`."""
+"""A model made fast on CPUs, from Spark's side: when it is exported to OpenVINO (`export.py`), and quantised (`quantization.py`)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,8 @@ def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: st
     """
     if not openvino_runtime.is_installed():
         return
-    from sparknlp_tx.export import CALIBRATION_ROWS, export_openvino, quantize_openvino
+    from sparknlp_tx.export import CALIBRATION_ROWS, export_openvino
+    from sparknlp_tx.quantization import quantize_openvino
 
     train = with_texts(train)
     step = max(1, len(train) // CALIBRATION_ROWS)
@@ -75,7 +76,8 @@ class CpuScoring(TransformerClassifierParams):
         Raises:
             InputError: OpenVINO is not installed, the model cannot be exported, or there are too few rows.
         """
-        from sparknlp_tx.export import CALIBRATION_ROWS, quantize_openvino
+        from sparknlp_tx.export import CALIBRATION_ROWS
+        from sparknlp_tx.quantization import quantize_openvino
 
         self._check_texts(dataset.schema)
         decision = self.decision

@@ -13,6 +13,11 @@ SHORT, SHORT_WIDTH = 32, 64  # texts of so few tokens lie side by side in rows o
 PACKED_TOKENS, WIDTH_STEP = 1_024, 32  # so do texts that make one batch together, in rows of a multiple of so many tokens
 
 
+def row_width(longest: int) -> int:
+    """How many tokens wide rows are in which texts of up to so many lie side by side, unless all of the texts are short."""
+    return -(-longest // WIDTH_STEP) * WIDTH_STEP
+
+
 class Layout(NamedTuple):
     """Which texts lie side by side in each row, and how many tokens long all rows are."""
 
@@ -84,12 +89,14 @@ class Batching:
         first = min(first_short, first_of_batch)
         if len(lengths) - first < 2:
             return None
-        width = SHORT_WIDTH if first_short < first_of_batch else -(-int(lengths[first]) // WIDTH_STEP) * WIDTH_STEP
+        width = SHORT_WIDTH if first_short < first_of_batch else row_width(int(lengths[first]))
         if width > self.tokens_per_batch:
             return None
         layout = Layout.of(lengths[first:], width)
-        cost = self._padded_cost(lengths[:first]) + len(layout.texts) * width
-        return layout if cost <= self._padded_cost(lengths) else None
+        rows = len(layout.texts)
+        batches = -(-rows // (self.tokens_per_batch // width))
+        packed_cost = rows * width + batches * self._batch_cost
+        return layout if self._padded_cost(lengths[:first]) + packed_cost <= self._padded_cost(lengths) else None
 
     def _padded_cost(self, lengths: np.ndarray) -> int:
         """What such texts cost in batches that are padded, in tokens."""

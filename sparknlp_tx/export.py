@@ -1,33 +1,33 @@
-"""A model directory to OpenVINO, once, on the driver: exported, compared with torch before it is trusted, quantised to int8.
+"""A model directory to OpenVINO, once, on the driver: exported, compared with torch before it is trusted.
 
 Knows no Spark. Needs torch, transformers and the extra `cpu`.
 """
 
 import contextlib
+import inspect
 import logging
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sparknlp_tx import graph
 from sparknlp_tx import openvino_runtime as runtime
 from sparknlp_tx.backends import OpenVINOBackend, TorchBackend, quiet_transformers
-from sparknlp_tx.batching import Layout
-from sparknlp_tx.decisions import MULTI, REGRESSION, MultiLabel, SingleLabel, read_config
+from sparknlp_tx.batching import SHORT_WIDTH, Layout, row_width
+from sparknlp_tx.decisions import MULTI, REGRESSION, read_config
 from sparknlp_tx.engine import InferenceEngine
-from sparknlp_tx.errors import InputError
-from sparknlp_tx.metrics import indicators
-from sparknlp_tx.tokenization import Text, TextEncoder, arranged
+from sparknlp_tx.tokenization import Text, TextEncoder
 from sparknlp_tx.transformers_versions import weights_as
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # largest difference of a logit from torch's, in float32, with which an export is trusted
+PACKED_TOLERANCE = 1e-4  # largest difference that what lies beside a text may make to a logit
+PACKED_SHARE = 0.1  # nor more than this share of how far the texts' logits lie apart
 CALIBRATION_ROWS = 300
 SAFETY = 2.0
 PROBES = (
@@ -36,16 +36,6 @@ PROBES = (
     "A longer text, so that batches have rows of several lengths and padding. " * 3,
     " ".join(map(str, range(600))),  # longer than a window of attention
 )
-
-
-class Agreement(NamedTuple):
-    """How int8 stands against float32 on rows it was not calibrated on: shares from 0 to 1."""
-
-    rows: int
-    agreement: float
-    accuracy: float | None
-    accuracy_float32: float | None
-    scored_again: float
 
 
 def export_openvino(directory: str | Path, texts: Sequence[Text] = ()) -> bool:
@@ -62,7 +52,7 @@ def export_openvino(directory: str | Path, texts: Sequence[Text] = ()) -> bool:
     for arrange in (True, False):
         try:
             _convert(Path(directory), folder, arrange)
-            error = _largest_error(directory, [*texts][:32] + ([] if texts and isinstance(texts[0], tuple) else [*PROBES]))
+            error = _largest_error(directory, list(texts)[:32])
             if error <= TOLERANCE:
                 break
             reason = f"its logits differ from torch's by {error:.2g}"
@@ -109,10 +99,11 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
     with quiet_transformers():
         model = AutoModelForSequenceClassification.from_pretrained(directory, **weights_as("float32")).eval()
 
-    first = _first_position(model) if arrange else 0
+    padding = _position_of_padding(model) if arrange else None
+    takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
 
     class Logits(torch.nn.Module):
-        """The model with positional inputs, its positions counted from 0, and its logits as the one output."""
+        """The model with positional inputs, the positions of each text counted from 0, and its logits as the one output."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -121,7 +112,10 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
         def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
             given = dict(zip(names, inputs, strict=True))
             if arrange:
-                given["position_ids"] = given["position_ids"] + first
+                if takes_types:  # transformers' own default is no longer than there are positions
+                    given.setdefault("token_type_ids", torch.zeros_like(given["input_ids"]))
+                if padding is not None:
+                    given["position_ids"] = _positions_behind(padding, given["input_ids"], given["position_ids"])
             return self.model(**given).logits
 
     padded = encoder.pad(encoder.encode(["two texts", "of different lengths, so that one of them is padded"]), [0, 1])
@@ -144,8 +138,8 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
     runtime.save_model(converted, folder / runtime.MODEL)
 
 
-def _first_position(model: Any) -> int:
-    """The number that a model with learnt positions gives to the first; RoBERTa's kind counts from behind its padding's.
+def _position_of_padding(model: Any) -> int | None:
+    """The position that RoBERTa's kind gives to padding and counts from; None for a model that counts from 0.
 
     Raises:
         ValueError: it has no learnt positions.
@@ -153,7 +147,16 @@ def _first_position(model: Any) -> int:
     positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     if positions is None or not hasattr(positions, "padding_idx"):
         raise ValueError("it has no learnt positions")
-    return 0 if positions.padding_idx is None else positions.padding_idx + 1
+    return positions.padding_idx
+
+
+def _positions_behind(padding: int, ids: Any, positions: Any) -> Any:
+    """Positions as RoBERTa's kind counts them, int64 [rows, tokens]: a padding token that a text itself contains does not count."""
+    counts = (ids != padding).long()
+    counted = counts.cumsum(1)
+    begin = counts.new_ones(ids.shape).cumsum(1) - 1 - positions  # where in the row each token's text begins
+    before = (counted - counts).gather(1, begin)
+    return (counted - before) * counts + padding
 
 
 @contextlib.contextmanager
@@ -169,9 +172,15 @@ def _root_logger_kept() -> Iterator[None]:
 
 
 def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
-    """Largest difference of a logit between the export and torch, in float32: in batches with padding, and in a packed one."""
+    """Largest difference of a logit between the export and torch, in float32, on these texts and some more, with padding.
+
+    Raises:
+        ValueError: in packed batches a text's logits hang on what lies beside it.
+    """
     encoder = TextEncoder(directory)
-    tokens = encoder.encode(list(texts))
+    probes = [*PROBES, f"One with {encoder.pad_token} inside."]
+    pairs = bool(texts) and isinstance(texts[0], tuple)
+    tokens = encoder.encode([*texts, *(zip(probes, probes, strict=True) if pairs else probes)])
     exported, torch_backend = OpenVINOBackend(directory, "float32"), TorchBackend(directory, "cpu", "float32")
     order = np.argsort(-tokens.lengths(), kind="stable")
     found, expected = [], []
@@ -179,90 +188,14 @@ def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
         inputs = encoder.pad(tokens, order[start : start + 8])
         found.append(exported(inputs))
         expected.append(torch_backend.fetch([torch_backend(inputs)]))
-    errors = [np.abs(np.concatenate(found) - np.concatenate(expected)).max()]
+    logits = np.concatenate(found)
     if exported.packs:
-        layout = Layout.of(tokens.lengths()[order], int(tokens.lengths().max()))
+        layout = Layout.of(tokens.lengths()[order], max(SHORT_WIDTH, row_width(int(tokens.lengths().max()))))
         packed = encoder.pack(tokens, order, layout, range(len(layout.texts)))
-        errors.append(np.abs(exported(packed.inputs)[packed.places] - np.concatenate(expected)[packed.texts]).max())
-    return float(max(errors))
-
-
-def quantize_openvino(
-    directory: str | Path,
-    calibration: Sequence[Text],
-    held_out: Sequence[Text],
-    labels: Sequence | None,
-    decision: SingleLabel | MultiLabel,
-) -> Agreement:
-    """Quantise an exported model to int8 by NNCF's post-training quantisation, and learn which decisions are close.
-
-    Args:
-        calibration: training rows; up to 300 are used.
-        held_out: other rows, to measure the agreement with float32 on.
-        labels: indices of their labels, or lists of them, where they are known.
-        decision: how logits become predictions.
-
-    Returns:
-        The agreement; it is kept with the model, too.
-
-    Raises:
-        InputError: the model has no OpenVINO export.
-    """
-    if not runtime.is_exported(directory):
-        raise InputError(
-            "a model exported to OpenVINO, for int8", "one without", "Install the extra 'cpu', or take another precision."
-        )
-    nncf = runtime.import_nncf()
-    nncf.set_log_level(logging.ERROR)
-    encoder = TextEncoder(directory)
-    texts = list(calibration)[:CALIBRATION_ROWS]
-    tokens = encoder.encode(texts)
-    model = runtime.read_model(runtime.model_file(directory, "float32"))
-    rows = [encoder.pad(tokens, [row]) for row in range(len(texts))]
-    rows = [arranged(inputs) for inputs in rows] if runtime.is_arranged(model) else rows
-    settings = {
-        "model_type": nncf.ModelType.TRANSFORMER,
-        "preset": nncf.QuantizationPreset.PERFORMANCE,  # symmetric activations: 1.2 times as fast, no less exact on Banking77
-        "subset_size": len(rows),
-    }
-    with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
-        quantised = nncf.quantize(model, nncf.Dataset(rows), **settings)
-    runtime.save_model(quantised, runtime.model_file(directory, "int8"))
-    learn_margin(directory, "int8", texts)
-    return measure_agreement(directory, held_out, labels, decision)
-
-
-def measure_agreement(
-    directory: str | Path, texts: Sequence[Text], labels: Sequence | None, decision: SingleLabel | MultiLabel
-) -> Agreement:
-    """Score rows by int8, second looks included, and by float32; keep the figures with the model.
-
-    Args:
-        texts: rows that int8 was not calibrated on.
-        labels: their labels' indices, or lists of them, where they are known.
-        decision: how logits become predictions.
-    """
-    rough, exact = (InferenceEngine.from_pretrained(directory, "cpu", precision) for precision in ("int8", "float32"))
-    logits = (engine.predict_logits(texts, decision.margin) for engine in (rough, exact))
-    found, expected = (decision.predict(decision.probabilities(values)) for values in logits)
-    truth = indicators(labels, len(decision.labels)) if decision.problem_type == MULTI and labels is not None else labels
-    measured = Agreement(
-        rows=len(texts),
-        agreement=_share_equal(found, expected),
-        accuracy=None if labels is None else _share_equal(found, np.asarray(truth)),
-        accuracy_float32=None if labels is None else _share_equal(expected, np.asarray(truth)),
-        scored_again=rough.stats.second_looks / max(1, rough.stats.texts),
-    )
-    report = runtime.read_report(directory)
-    runtime.update_report(directory, int8=report["int8"] | measured._asdict())
-    if measured.agreement < 0.995:
-        log.warning("int8 gives %.2f %% of %d rows another label than float32", 100 * (1 - measured.agreement), len(texts))
-    return measured
-
-
-def _share_equal(found: np.ndarray, expected: np.ndarray) -> float:
-    """The share of rows with the same label, or with all the same labels."""
-    return float((found == expected).reshape(len(found), -1).all(axis=1).mean())
+        changed = np.abs(exported(packed.inputs)[packed.places] - logits[packed.texts]).max()
+        if changed > min(PACKED_TOLERANCE, max(1e-6, PACKED_SHARE * np.ptp(logits, axis=0).max())):
+            raise ValueError(f"what lies beside a text changes a logit by {changed:.2g}")
+    return float(np.abs(logits - np.concatenate(expected)).max())
 
 
 def margin_error(rough: np.ndarray, exact: np.ndarray) -> float:

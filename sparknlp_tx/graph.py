@@ -85,7 +85,8 @@ def flatten_before_gelu(model: Any) -> None:
         if (add.get_type_name(), product.get_type_name()) != ("Add", "MatMul") or not _is_constant(add.input_value(1)):
             continue
         source, result = product.input_value(0), gelu.output(0)
-        if not _has_positions(source) or not _has_positions(result):
+        alone = all(len(node.output(0).get_target_inputs()) == 1 for node in (product, add))
+        if not alone or not _has_positions(source) or not _has_positions(result):
             continue
         width, wider = (port.get_partial_shape()[2].get_length() for port in (source, result))
         rows_tokens = ops.gather(ops.shape_of(source, "i64"), ops.constant([0, 1]), ops.constant(0))

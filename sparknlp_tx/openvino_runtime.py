@@ -130,18 +130,18 @@ def compile_model(model: Any, precision: str, threads: int | None) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-        "CPU_RUNTIME_CACHE_CAPACITY": str(PREPARED),
     }
+    undocumented = {"CPU_RUNTIME_CACHE_CAPACITY": str(PREPARED)}
+    if precision == "bfloat16":
+        undocumented["SNIPPETS_MODE"] = "DISABLE"
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     compile_for_cpu = partial(import_openvino().Core().compile_model, model, "CPU")
     with _environment(ONEDNN_PRIMITIVE_CACHE_CAPACITY=str(PREPARED)):
-        if precision == "bfloat16":
-            try:
-                return compile_for_cpu(settings | {"SNIPPETS_MODE": "DISABLE"})
-            except RuntimeError:  # not a documented setting: another release may not know it
-                pass
-        return compile_for_cpu(settings)
+        try:
+            return compile_for_cpu(settings | undocumented)
+        except RuntimeError:  # another release may not know one of them
+            return compile_for_cpu(settings)
 
 
 @contextmanager

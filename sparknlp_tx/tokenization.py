@@ -75,7 +75,7 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self.input_names: list[str] = config.get("model_input_names", ["input_ids", "attention_mask"])
         self._padding_side = config.get("padding_side", "right")
-        self.pad_token_id = self._find_pad_token_id(path, config)
+        self.pad_token, self.pad_token_id = self._find_padding(path, config)
         self._pad_ids = {
             "input_ids": self.pad_token_id,
             "token_type_ids": config.get("pad_token_type_id", 0),
@@ -94,13 +94,13 @@ class TextEncoder:
         else:
             self._tokenizer.no_truncation()
 
-    def _find_pad_token_id(self, path: Path, config: dict) -> int:
+    def _find_padding(self, path: Path, config: dict) -> tuple[str, int]:
         pad_token = config.get("pad_token")
         pad_token = pad_token["content"] if isinstance(pad_token, dict) else pad_token
         pad_token_id = self._tokenizer.token_to_id(pad_token) if pad_token else None
         if pad_token_id is None:
             raise InputError("a tokenizer with a padding token", f"pad_token {pad_token!r} in {path}", "Set one and save it.")
-        return pad_token_id
+        return str(pad_token), pad_token_id
 
     def whole_lengths(self, texts: Sequence[Text]) -> np.ndarray:
         """Tokens that texts or pairs would have if none were cut, special tokens included: int64 [n]."""
@@ -116,13 +116,13 @@ class TextEncoder:
     def encode(self, texts: Sequence[Text]) -> Tokens:
         """The token ids of texts or pairs, special tokens included, each cut to the maximum length.
 
-        Lone surrogates, which are no text, count as U+FFFD.
+        Lone surrogates, which are no text, count as U+FFFD. A text without any token counts as one of padding.
         """
         try:
             encodings = self._encode_cut(texts)
         except (TypeError, UnicodeEncodeError):
             encodings = self._encode_cut([_well_formed(text) for text in texts])
-        return Tokens([e.ids for e in encodings], [e.type_ids for e in encodings])
+        return Tokens([e.ids or [self.pad_token_id] for e in encodings], [e.type_ids or [0] for e in encodings])
 
     def _encode_cut(self, texts: Sequence[Text]) -> list[Encoding]:
         """Encode texts; of a long one only its beginning, if that fills the maximum length, so that 1 MB costs no more than 1 KB.
@@ -180,7 +180,7 @@ class TextEncoder:
         held = [number for line in lines for number in layout.texts[line]]
         slots = -(-max(len(layout.texts[line]) for line in lines) // SLOTS_STEP) * SLOTS_STEP
         shape = (len(lines), layout.width)
-        names = [name for name in self.input_names if name != "attention_mask"]
+        names = [name for name in self.input_names if name in ("input_ids", "token_type_ids")]
         inputs = {name: np.full(shape, self._pad_ids[name], np.int64) for name in names}
         inputs["position_ids"], text = np.zeros((2, *shape), np.int64)
         inputs["first_tokens"] = first_tokens = np.zeros((len(lines), slots), np.int64)

@@ -1,5 +1,7 @@
 """The engine from outside: what batching, order and duplicates must not change."""
 
+import json
+import shutil
 import threading
 
 import numpy as np
@@ -80,6 +82,17 @@ def test_few_texts_share_the_rows_of_one_batch(engine, texts):
     assert held == len(few) > rows
     lengths = engine.encoder.encode(few).lengths()
     assert rows * tokens < 1.3 * lengths.sum() < len(few) * lengths.max()
+
+
+def test_a_text_of_no_tokens_lies_in_nobodys_row(engine, model, texts, tmp_path):
+    """Where a tokenizer adds no special tokens, nothing may be left of a text."""
+    shutil.copytree(model.directory, tmp_path / "model")
+    file = tmp_path / "model" / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"post_processor": None}))
+    without = InferenceEngine.from_pretrained(tmp_path / "model", "cpu", "float32", 32)
+    [alone] = without.predict_logits(["\u200b"])
+    assert np.isfinite(alone).all()
+    assert np.allclose(without.predict_logits([*texts[:9], "\u200b"])[-1], alone, atol=1e-5)
 
 
 def test_equal_texts_go_through_the_model_once(engine, texts):
