@@ -25,6 +25,8 @@ CLASSIC = (
     "tests/test_transform.py",
     "tests/test_observation.py",
     "tests/test_odd_texts.py",
+    "tests/test_engine.py",
+    "tests/test_openvino.py",
     "tests/test_contract.py::test_evaluate_gives_a_summary",
     "tests/test_contract.py::test_spark_knows_the_labels_of_the_prediction",
     "tests/test_functions.py::test_a_function_for_expressions_and_sql",

@@ -28,6 +28,7 @@ def arrange(model: Any) -> None:
         ValueError: it is not such a model.
     """
     _take_mask(model)
+    _keep_rows_and_tokens(model)
     _read_first_tokens(model)
 
 
@@ -45,6 +46,23 @@ def _take_mask(model: Any) -> None:
     model.add_parameters([mask])
     model.remove_parameter(given[0])
     mask.output(0).get_tensor().set_names({"attention_mask"})
+    model.validate_nodes_and_infer_types()
+
+
+def _keep_rows_and_tokens(model: Any) -> None:
+    """Let a reshape of what each position has, [rows, tokens, ...], take rows and tokens as they come, not count them elsewhere."""
+    ops = _operations()
+    for reshape in [node for node in model.get_ordered_ops() if node.get_type_name() == "Reshape"]:
+        before, after = reshape.input_value(0).get_partial_shape(), reshape.output(0).get_partial_shape()
+        if _is_constant(reshape.input_value(1)) or {before.rank.is_dynamic, after.rank.is_dynamic} != {False}:
+            continue
+        dynamic = [[dimension.is_dynamic for dimension in shape] for shape in (before, after)]
+        if any(shape[:2] != [True, True] or any(shape[2:]) for shape in dynamic):
+            continue
+        sizes = [[dimension.get_length() for dimension in list(shape)[2:]] for shape in (before, after)]
+        if np.prod(sizes[0]) == np.prod(sizes[1]):
+            kept = ops.reshape(reshape.input_value(0), ops.constant([0, 0, *sizes[1]]), True)
+            reshape.output(0).replace(kept.output(0))
     model.validate_nodes_and_infer_types()
 
 
