@@ -98,13 +98,34 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
     encoder = TextEncoder(directory)
     with quiet_transformers():
         model = AutoModelForSequenceClassification.from_pretrained(directory, **weights_as("float32")).eval()
+    padded = encoder.pad(encoder.encode(["two texts", "of different lengths, so that one of them is padded"]), [0, 1])
+    if arrange:
+        padded["position_ids"] = np.tile(np.arange(padded["input_ids"].shape[1]), (2, 1))
+    names = list(padded)
+    example = tuple(torch.from_numpy(array) for array in padded.values())
+    with torch.no_grad(), quiet_transformers(), warnings.catch_warnings(), _root_logger_kept():
+        warnings.simplefilter("ignore")  # of the tracer: what it took for constant is found by comparing logits
+        converted = openvino.convert_model(_logits_of(model, names, arrange), example_input=example)
+    for port, name in zip(converted.inputs, names, strict=True):
+        port.get_tensor().set_names({name})
+        port.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
+        port.get_node().set_element_type(openvino.Type.i64)
+    converted.validate_nodes_and_infer_types()
+    if arrange:
+        graph.arrange(converted)
+    graph.flatten_before_gelu(converted)
+    folder.mkdir(exist_ok=True)
+    runtime.save_model(converted, folder / runtime.MODEL)
+
+
+def _logits_of(model: Any, names: Sequence[str], arrange: bool) -> Any:
+    """A module that takes a model's inputs by position, the positions of each text counted from 0, and gives its logits alone."""
+    import torch
 
     padding = _position_of_padding(model) if arrange else None
     takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
 
     class Logits(torch.nn.Module):
-        """The model with positional inputs, the positions of each text counted from 0, and its logits as the one output."""
-
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -118,24 +139,7 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
                     given["position_ids"] = _positions_behind(padding, given["input_ids"], given["position_ids"])
             return self.model(**given).logits
 
-    padded = encoder.pad(encoder.encode(["two texts", "of different lengths, so that one of them is padded"]), [0, 1])
-    if arrange:
-        padded["position_ids"] = np.tile(np.arange(padded["input_ids"].shape[1]), (2, 1))
-    names = list(padded)
-    example = tuple(torch.from_numpy(array) for array in padded.values())
-    with torch.no_grad(), quiet_transformers(), warnings.catch_warnings(), _root_logger_kept():
-        warnings.simplefilter("ignore")  # of the tracer: what it took for constant is found by comparing logits
-        converted = openvino.convert_model(Logits(), example_input=example)
-    for port, name in zip(converted.inputs, names, strict=True):
-        port.get_tensor().set_names({name})
-        port.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
-        port.get_node().set_element_type(openvino.Type.i64)
-    converted.validate_nodes_and_infer_types()
-    if arrange:
-        graph.arrange(converted)
-    graph.flatten_before_gelu(converted)
-    folder.mkdir(exist_ok=True)
-    runtime.save_model(converted, folder / runtime.MODEL)
+    return Logits()
 
 
 def _position_of_padding(model: Any) -> int | None:
