@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
-from sparknlp_tx.errors import InputError, TrainingError, input_error_in, nearest
+from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest
 from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except TrainingError as error:
+    except JobError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Exception as error:
@@ -85,7 +85,7 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
         The exit code: 2 where the results name problems.
 
     Raises:
-        InputError: the input was refused. TrainingError: the training could not go on.
+        InputError: the input was refused. JobError: the work had begun and could not be ended.
     """
     from sparknlp_tx.session import active_or_local_session
 

@@ -25,7 +25,11 @@ def input_error_in(error: BaseException) -> InputError | None:
     return InputError(*(part.strip() for part in found.groups())) if found else None
 
 
-class TrainingError(RuntimeError):
+class JobError(RuntimeError):
+    """A job that had begun its work and could not end it. The message says what stands, what does not, and what to do."""
+
+
+class TrainingError(JobError):
     """A training that had begun and cannot go on. With `checkpointDir` its last whole checkpoint is kept."""
 
 
