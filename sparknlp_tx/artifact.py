@@ -8,13 +8,13 @@ import atexit
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from sparknlp_tx.errors import InputError
 
@@ -23,19 +23,25 @@ MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_
 
 
 def local_path(path: str | os.PathLike) -> Path:
-    """The path that Python sees for a path as Spark writes it: `/a/b`, `a/b`, `file:/a/b`.
+    """The path that Python sees for a path as Spark writes it: `/a/b`, `a/b`, `~/b`, `file:/a/b`.
+
+    As Hadoop's paths, `file:/a/b` has no escapes: a `%20`, a `#` or a `?` is a part of the name.
 
     Raises:
         InputError: another file system.
     """
-    parsed = urlparse(str(path))
-    if parsed.scheme not in ("", "file"):
+    text = str(path)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", text)
+    host, _, rest = text[5:].removeprefix("//").partition("/") if text.startswith("file://") else ("", "", "")
+    if (scheme and scheme[1].lower() != "file") or host:
         raise InputError(
             "a path on a file system that this Python sees",
-            str(path),
+            text,
             "Save to a local or mounted folder and copy it from there.",
         )
-    return Path(unquote(parsed.path) if parsed.scheme else str(path)).absolute()
+    if text.startswith("file://"):
+        return Path("/" + rest).absolute()
+    return Path(text[5:] if scheme else text).expanduser().absolute()
 
 
 def temporary_directory(purpose: str) -> Path:

@@ -5,6 +5,7 @@ started, or `--explain` found that it would fail.
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import json
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
-from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest
+from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest, reason_of
+from sparknlp_tx.progress import say
 from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
@@ -45,30 +47,33 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     argv = sys.argv[1:] if argv is None else argv
-    command, flags = (argv[0], argv[1:]) if argv else ("--help", [])
     try:
-        if command in ("--help", "-h", "--version", "--completion"):
-            print(_about(command, flags))
-            return 0
-        if command == "explain":
-            if not flags or flags[0].startswith("-"):
-                raise InputError("a command to explain", flags[0] if flags else "none", f"One of {', '.join(COMMANDS)}.")
-            command, flags = flags[0], [*flags[1:], "--explain"]
-        if command not in COMMANDS:
-            raise InputError("a command", repr(command), nearest(command, [*COMMANDS, "explain"]))
-        return run_job(_job(command), flags)
+        return _run(argv)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
-    except JobError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
-        told = input_error_in(error)  # of an executor, amid a page of Spark's
-        if told is None:
+        if "--debug" in argv:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        told = error if isinstance(error, JobError) else input_error_in(error)  # of an executor, amid a page of Spark's
+        more = " (--debug shows where)" if told is None else ""
+        say(f"error: {told or f'{type(error).__name__}: {reason_of(error)}'}{more}")
         return 1
+
+
+def _run(argv: list[str]) -> int:
+    """As `main`, whatever is raised."""
+    command, flags = (argv[0], argv[1:]) if argv else ("--help", [])
+    if command in ("--help", "-h", "--version", "--completion"):
+        print(_about(command, flags))
+        return 0
+    if command == "explain":
+        if not flags or flags[0].startswith("-"):
+            raise InputError("a command to explain", flags[0] if flags else "none", f"One of {', '.join(COMMANDS)}.")
+        command, flags = flags[0], [*flags[1:], "--explain"]
+    if command not in COMMANDS:
+        raise InputError("a command", repr(command), nearest(command, [*COMMANDS, "explain"]))
+    return run_job(_job(command), flags)
 
 
 def script() -> None:
@@ -91,15 +96,29 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     options = parse(job.parser(), argv)
-    spark, ours = _session(active_or_local_session)
+    spark, ours = _session(lambda: active_or_local_session(quiet=not options.debug))
     try:
         result = job.run(spark, options)
     finally:
         if ours:
-            spark.stop()
-    print(json.dumps(result, ensure_ascii=False), flush=True)
+            with contextlib.suppress(Exception):  # the work is done, or has failed for another reason
+                spark.stop()
+    _print_result(result)
     set_task_values(result)
     return 2 if result.get("problems") else 0
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    """Print the result as one line that standard output can take; where nobody reads it any more, the work is done all the same."""
+    line = json.dumps(result, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except (LookupError, UnicodeEncodeError):
+        line = json.dumps(result)
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        say(f"warning: the result could not be printed ({error}): {json.dumps(result)}")
 
 
 def _job(command: str) -> "ModuleType":
@@ -148,6 +167,7 @@ def make_parser(name: str, description: str, extra: bool = False) -> argparse.Ar
     )
     parser.set_defaults(extra={} if extra else None)
     parser.add_argument("--config", metavar="FILE.yml", help="flags from a YAML file, by name; the command line's win")
+    parser.add_argument("--debug", action="store_true", help="errors with their tracebacks, and Spark's own log")
     parser.add_argument("--explain", action="store_true", help="say what would be done and what it would take; write nothing")
     return parser
 

@@ -42,3 +42,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"There are: {', '.join(names) if names else 'none'}."
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one line: of Spark's and Java's pages the cause, without its stack."""
+    text = str(error).strip() or type(error).__name__
+    causes = re.findall(r"^Caused by: (?:[\w.$]+(?:Exception|Error)?: )?(.+)$", text, re.MULTILINE)
+    lines = [
+        line for line in text.splitlines() if line.strip() and not re.match(r"\s*at |An error occurred while calling", line)
+    ]
+    line = causes[-1] if causes else lines[0] if lines else type(error).__name__
+    line = re.sub(r"^:? ?(?:[\w$]+\.)+[\w$]+(?:Exception|Error): ", "", line.strip())  # a Java class's name
+    return line if len(line) <= 400 else line[:397] + "..."

@@ -45,8 +45,12 @@ _IVY_SETTINGS = """<ivysettings>
 """
 
 
-def active_or_local_session(app_name: str = "sparknlp_tx") -> "SparkSession":
-    """The active session; what the platform gives (spark-submit, Spark Connect, Databricks); else `local_session()`."""
+def active_or_local_session(app_name: str = "sparknlp_tx", quiet: bool = False) -> "SparkSession":
+    """The active session; what the platform gives (spark-submit, Spark Connect, Databricks); else `local_session()`.
+
+    Args:
+        quiet: a local session logs nothing of its own: errors are told by whoever meets them.
+    """
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
@@ -54,7 +58,7 @@ def active_or_local_session(app_name: str = "sparknlp_tx") -> "SparkSession":
         return active
     if any(os.environ.get(name) for name in _PLATFORM_VARIABLES):
         return SparkSession.builder.appName(app_name).getOrCreate()
-    return local_session(app_name)
+    return local_session(app_name, conf={"spark.log.level": "OFF"} if quiet else None)
 
 
 def local_session(

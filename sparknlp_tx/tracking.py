@@ -10,6 +10,7 @@ import mlflow
 import pandas as pd
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.models import ModelSignature
 from mlflow.types import Schema
 from mlflow.types.schema import Array, ColSpec, DataType
@@ -45,17 +46,24 @@ def log_training_metrics(metrics: dict[str, float], step: int) -> None:
     mlflow.log_metrics({name.removeprefix("train.train_"): value for name, value in named.items()}, step=step)
 
 
-def log_data(table: str, at: int, context: str) -> None:
-    """Log a Delta table as an input of the active run; starts no job.
+def log_data(table: str, at: int | None, context: str) -> None:
+    """Log a table as an input of the active run; starts no job.
 
     Args:
         table: a name or a path, as `tables.read_table` takes it.
-        at: its version, as `tables.latest_version` tells.
+        at: the version that was read, as `tables.open_table` tells; None for what has no versions: views, tables of other formats.
         context: what it is for: `training`, `validation`, `test`, `scoring`.
     """
-    place = {"path": table} if tables.is_path(table) else {"delta_table_name": table}
-    source = DeltaDatasetSource(**place, delta_table_version=at)
-    mlflow.log_input(MetaDataset(source, name=Path(table).name, digest=f"v{at}"), context=context)
+    name = tables.TableName.parse(table)
+    shown = ".".join(name.parts)
+    if at is None:
+        source: Any = SparkDatasetSource(path=name.path, table_name=shown or None)
+    elif name.path is not None:
+        source = DeltaDatasetSource(path=name.path, delta_table_version=at)
+    else:
+        source = DeltaDatasetSource(delta_table_name=shown, delta_table_version=at)
+    digest = "no version" if at is None else f"v{at}"
+    mlflow.log_input(MetaDataset(source, name=shown or Path(name.path or "").name, digest=digest), context=context)
 
 
 def log_training(model: "TransformerClassificationModel") -> None:

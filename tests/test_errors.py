@@ -152,10 +152,11 @@ def test_tables_that_are_not_there(spark, tmp_path):
         tables.read_table(spark, "nowhere.review")
 
 
-def test_a_table_that_is_not_delta_by_name(spark):
+def test_what_is_no_delta_table_has_no_version(spark):
     spark.range(3).createOrReplaceTempView("a_view")
-    with pytest.raises(InputError, match="a Delta table 'a_view'; found"):
-        tables.latest_version(spark, "a_view")
+    assert tables.latest_version(spark, "a_view") is None
+    with pytest.raises(InputError, match="a Delta table, for an older version"):
+        tables.latest_version(spark, "a_view@v1")
 
 
 def test_paths_with_a_scheme_stay_as_they_are():

@@ -187,7 +187,7 @@ def test_tables_and_models_that_are_wrong_are_refused(job, tracking, test_df, mo
     test_df.write.format("delta").save(str(tmp_path / "t"))
     model.save(str(tmp_path / "model"))
     base = ["--model", tmp_path / "model", "--input", tmp_path / "t"]
-    assert "an output other than the input" in refused(job, "score", *base, "--output", tmp_path / "t")
+    assert "other than what is read" in refused(job, "score", *base, "--output", tmp_path / "t")
     err = refused(job, "score", *base, "--output", tmp_path / "o", "--keep-cols", "txt")
     assert "column 'txt' (--keep-cols); found columns id, text, label. Did you mean 'text'" in err
     err = refused(job, "score", "--model", "models:/nobody/1", "--input", tmp_path / "t", "--output", tmp_path / "o")
@@ -204,7 +204,7 @@ def test_a_scoring_that_fails_leaves_the_old_table(job, spark, test_df, model, t
     flags = ("--model", tmp_path / "model", "--input", tmp_path / "t", "--output", tmp_path / "o", "--handle-invalid", "error")
     code, _, err = job("score", *flags)
     assert code == 1
-    assert "\nerror: Expected no null and no empty text, as handleInvalid='error' says; found " in "\n" + err
+    assert "it is as it was before: Expected no null and no empty text, as handleInvalid='error' says; found " in err
     assert spark.read.format("delta").load(str(tmp_path / "o")).count() == 5
 
 

@@ -16,11 +16,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from sparknlp_tx import tables
 from sparknlp_tx.classification import TransformerClassificationModel
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.observation import ScoringObservation
+from sparknlp_tx.outputs import Output
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.progress import say, since
 
@@ -50,29 +53,82 @@ def add_model_flags(parser: argparse.ArgumentParser, input_help: str) -> None:
 
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Score a Delta table into another, or explain how that would be done."""
+    """Score a Delta table into another, or explain how that would be done.
+
+    Raises:
+        InputError: the input, the output or the model is refused; nothing was touched.
+        JobError: scoring or writing has failed; the output is as it was.
+    """
     from sparknlp_tx.tracking import load_model
 
     begin = time.monotonic()
-    df = _input(spark, options)
+    if not options.output and not options.explain:
+        raise InputError("--output TABLE, or --explain", "neither", "Name the table to write.")
+    read = tables.open_table(spark, options.input)
+    kept = _kept(read.df, options.keep_cols)
+    output = Output(spark, options.output, options.mode) if options.output else None
+    if output is not None:
+        output.check_apart(read)
     model = set_params(load_model(options.model), options.params)
-    if options.explain:
-        return explained("score", model.explain(df))
+    scored, observation = model.observe(read.df)
+    scores = scored.columns[len(read.df.columns) :]
+    rows = scored.select(*(F.col(tables.quoted(name)) for name in [*kept, *scores]))
+    rows = _without_labels(rows, scores)
+    if output is not None:
+        output.check_columns(rows.schema)
+    if options.explain or output is None:
+        return explained("score", model.explain(read.df))
     model.check_executors(spark)
-    version = tables.latest_version(spark, options.input) if options.experiment else None
-    scored, observation = model.observe(df)
-    kept = options.keep_cols or df.columns
-    tables.write_table(scored.select(*kept, *scored.columns[len(df.columns) :]), options.output, options.mode)
+    output.check_constraints(read.df)
+    output.create(rows.schema)
+    output.write(rows)
+    return _result(options, read, model, output, observation, begin)
+
+
+def _result(
+    options: argparse.Namespace,
+    read: tables.OpenedTable,
+    model: TransformerClassificationModel,
+    output: Output,
+    observation: ScoringObservation,
+    begin: float,
+) -> dict[str, Any]:
+    """What was done; nothing in it can make a job fail whose table is written."""
     metrics = observation.metrics
-    written, rows = tables.last_write(spark, options.output)
+    version, rows = output.written()
+    rows = int(metrics["rows"]) if rows is None and metrics else rows
     seconds = since(begin)
-    say(
-        f"scored {rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s, to {options.output} (version {written})"
-    )
-    result = {"job": "score", "output": options.output, "version": written, "rows": rows, "seconds": seconds}
-    if version is not None:
-        result |= _log(options, model, version, metrics)
+    told = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
+    say(f"scored {told} to {options.output} (version {version})")
+    result = {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
+    if options.experiment:
+        result |= _log(options, model, read, metrics)
     return result | {"metrics": metrics}
+
+
+def _kept(df: DataFrame, names: list[str] | None) -> list[str]:
+    """The input's columns to keep, as they are spelt there.
+
+    Raises:
+        InputError: a column is not there, or named twice.
+    """
+    kept: list[str] = []
+    for name in df.columns if names is None else names:
+        close = [other for other in df.columns if other == name] or [o for o in df.columns if o.lower() == name.lower()]
+        if len(close) != 1:
+            raise InputError(f"column {name!r} (--keep-cols)", f"columns {', '.join(df.columns)}", nearest(name, df.columns))
+        if close[0] in kept:
+            raise InputError("each column once (--keep-cols)", f"{name!r} twice", "Take one of them out.")
+        kept.append(close[0])
+    return kept
+
+
+def _without_labels(df: DataFrame, scores: list[str]) -> DataFrame:
+    """Scores without the names of the labels that Spark ML keeps with a column: a table outlives its model, and may have rows of several."""
+    for name in scores:
+        if df.schema[name].metadata:
+            df = df.withMetadata(name, {})
+    return df
 
 
 def explained(job: str, plan: "ScoringPlan | TrainingPlan") -> dict[str, Any]:
@@ -81,25 +137,8 @@ def explained(job: str, plan: "ScoringPlan | TrainingPlan") -> dict[str, Any]:
     return {"job": job, "explain": plan.as_dict(), "problems": getattr(plan, "problems", [])}
 
 
-def _input(spark: SparkSession, options: argparse.Namespace) -> DataFrame:
-    """The table to score.
-
-    Raises:
-        InputError: there is none, a column to keep is not in it, or there is no place for the output.
-    """
-    if not options.output and not options.explain:
-        raise InputError("--output TABLE, or --explain", "neither", "Name the table to write.")
-    if options.output and tables.sql_name(options.input) == tables.sql_name(options.output):
-        raise InputError("an output other than the input", options.output, "Name another table.")
-    df = tables.read_table(spark, options.input)
-    for name in options.keep_cols or []:
-        if name not in df.columns:
-            raise InputError(f"column {name!r} (--keep-cols)", f"columns {', '.join(df.columns)}", nearest(name, df.columns))
-    return df
-
-
 def _log(
-    options: argparse.Namespace, model: TransformerClassificationModel, version: int, metrics: dict[str, float]
+    options: argparse.Namespace, model: TransformerClassificationModel, read: tables.OpenedTable, metrics: dict[str, float]
 ) -> dict[str, str]:
     """Log a finished run to MLflow."""
     import mlflow
@@ -109,6 +148,6 @@ def _log(
     mlflow.set_experiment(options.experiment)
     with mlflow.start_run() as run:
         tracking.log_scoring(model, options.model, metrics)
-        tracking.log_data(options.input, version, "scoring")
+        tracking.log_data(options.input, read.version, "scoring")
         mlflow.set_tag("output", options.output)
     return {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}
