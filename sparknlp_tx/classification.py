@@ -19,10 +19,10 @@ from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_direc
 from sparknlp_tx.backends import resolve_device
 from sparknlp_tx.checks import FitChecks
 from sparknlp_tx.contract import ClassificationModelMethods
-from sparknlp_tx.decisions import Decision, read_config
+from sparknlp_tx.decisions import Decision, ModelConfig, read_config
 from sparknlp_tx.display import Shown, estimator_lines, model_lines
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import InputError, reason_of
 from sparknlp_tx.explain import ScoringPlan, explain, probe
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.persistence import SavedStage
@@ -142,6 +142,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         self._files: dict[str, str] = {}
         self.labels: list[str] = []
         self.summary = TrainingSummary()
+        self._config: ModelConfig | None = None
 
     def _shown(self) -> tuple[str, dict[str, str]]:
         return model_lines(self)
@@ -153,9 +154,19 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: the thresholds do not fit the labels.
         """
-        decision = self._decision(*read_config(self.directory))
+        decision = self._decision(*self.config)
         decision.check()
         return decision
+
+    @property
+    def config(self) -> ModelConfig:
+        """The kind of task and the labels, as they were when the model was fitted or loaded.
+
+        They belong to the weights of that time: a model that is saved over the folder meanwhile is another one, which executors see
+        by the files' hashes.
+        """
+        self.directory  # noqa: B018  raises where there is none
+        return self._config or read_config(self.directory)
 
     def predict(self, texts: Sequence[str | tuple[str, str] | None]) -> "pd.DataFrame":
         """Score a list on this machine, without Spark, through the engine that `transform` uses.
@@ -237,7 +248,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
             told = "maxLength %d is more than the %d tokens that the model was trained on: texts are cut at %d"
             log.warning(told, self.getMaxLength(), limit, limit)
         values = {param.name: value for param, value in self.extractParamMap().items()}
-        return Scoring.from_params(values, read_config(self.directory), location)
+        return Scoring.from_params(values, self.config, location)
 
     @property
     def directory(self) -> Path:
@@ -253,7 +264,8 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
     def _adopt(self, directory: Path, files: dict[str, str], summary: dict[str, Any]) -> None:
         self._model_dir, self._files = directory, files
         self.summary = TrainingSummary(summary | {"int8": openvino_runtime.read_report(directory).get("int8", {})})
-        self.labels = read_config(directory).labels
+        self._config = read_config(directory)
+        self.labels = self._config.labels
 
     def _saved_state(self) -> dict[str, Any]:
         self.directory  # noqa: B018  raises where there is none
@@ -280,10 +292,21 @@ def _alone() -> Iterator[None]:
 
 
 def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:
-    """Logs to the active MLflow run, where this process has one."""
+    """Logs to the active MLflow run, where this process has one; where that fails, it is told once, and training goes on."""
     mlflow = sys.modules.get("mlflow")
     if mlflow is None or mlflow.active_run() is None:
         return None
     from sparknlp_tx.tracking import log_training_metrics
 
-    return log_training_metrics
+    failures: list[Exception] = []
+
+    def logged(metrics: dict[str, float], step: int) -> None:
+        if failures:  # each try may take minutes
+            return
+        try:
+            log_training_metrics(metrics, step)
+        except Exception as error:  # the server's, the network's
+            failures.append(error)
+            log.warning("MLflow takes no metrics any more, training goes on without: %s", reason_of(error))
+
+    return logged

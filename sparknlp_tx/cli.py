@@ -10,8 +10,10 @@ import difflib
 import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
@@ -98,7 +100,8 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     options = parse(job.parser(), argv)
     spark, ours = _session(lambda: active_or_local_session(quiet=not options.debug))
     try:
-        result = job.run(spark, options)
+        with _terminations():
+            result = job.run(spark, options)
     finally:
         if ours:
             with contextlib.suppress(Exception):  # the work is done, or has failed for another reason
@@ -106,6 +109,23 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     _print_result(result)
     set_task_values(result)
     return 2 if result.get("problems") else 0
+
+
+@contextlib.contextmanager
+def _terminations() -> Iterator[None]:
+    """SIGTERM, every scheduler's way to end a job, ends it as Ctrl-C does: what is open is closed, exit code 143."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import Column, DataFrame, SparkSession
 
-from sparknlp_tx.decisions import MULTI, read_config
+from sparknlp_tx.decisions import MULTI
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
 from sparknlp_tx.params import TransformerClassifierParams
@@ -19,7 +19,7 @@ from sparknlp_tx.udf import function_udf
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sparknlp_tx.decisions import Decision
+    from sparknlp_tx.decisions import Decision, ModelConfig
     from sparknlp_tx.scoring import Scoring
     from sparknlp_tx.tokenization import Text
 
@@ -37,6 +37,8 @@ class ClassificationModelMethods(TransformerClassifierParams):
 
         @property
         def decision(self) -> Decision: ...
+        @property
+        def config(self) -> ModelConfig: ...
         @property
         def directory(self) -> Path: ...
 
@@ -72,7 +74,7 @@ class ClassificationModelMethods(TransformerClassifierParams):
 
     @property
     def _several(self) -> bool:
-        return bool(self.labels) and read_config(self.directory).problem_type == MULTI
+        return bool(self.labels) and self.config.problem_type == MULTI
 
     def predictRaw(self, value: "Text") -> DenseVector:
         """The logits of one text, or of one (text, pair) tuple, on this machine: [numClasses].
@@ -104,6 +106,9 @@ class ClassificationModelMethods(TransformerClassifierParams):
         It gives a struct: `rawPrediction` and `probability` as arrays, `prediction`, `predictedLabel`, as far as the model has them
         and the Params of their columns are not empty. A null or empty text gives a null in each, with `handleInvalid` `error` it
         fails. Made for the active session, to whose executors the model is made known.
+
+        It goes wherever SQL takes a function: aggregates, joins, `UPDATE`, `MERGE`. Spark may score a row more than once then, for a
+        filter on a score, say; `transform` never does.
 
         Example:
             >>> df.select(model.udf("text").predictedLabel)

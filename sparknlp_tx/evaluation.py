@@ -4,6 +4,7 @@ What is small is measured from probabilities on the driver; of what is not, Spar
 probability are left out.
 """
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,8 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
-from sparknlp_tx.errors import input_error_in
-from sparknlp_tx.labels import check_weights, label_index, label_names, problem_type_of
+from sparknlp_tx.errors import InputError, input_error_in
+from sparknlp_tx.labels import check_weights, label_index, label_name, label_names, problem_type_of
 from sparknlp_tx.metrics import (
     classification_metrics,
     counted_multi_label_metrics,
@@ -28,6 +29,8 @@ from sparknlp_tx.training_columns import text_column
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel
     from sparknlp_tx.contract import ClassificationModelMethods
+
+log = logging.getLogger(__name__)
 
 SHOWN_CHARACTERS = 300
 COLLECTED_NUMBERS = 2_000_000  # rows times labels that are evaluated on the driver
@@ -80,11 +83,34 @@ def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts
     scored = quiet.transform(dataset.select(*columns, truth.alias("__truth"), weight.alias("__weight")).filter("__weight > 0"))
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
-        return _counted(scored, decision)
+        found = _counted(scored, decision)
+        return _told_unknown(found, model, dataset)
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array(F.col("__raw"))
     shown = F.concat_ws(" | ", *map(text_column, model.text_columns))
     text = F.substring(shown, 1, SHOWN_CHARACTERS) if texts else F.lit("")
-    return measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text"), "__weight"), decision)
+    found = measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text"), "__weight"), decision)
+    return _told_unknown(found, model, dataset)
+
+
+def _told_unknown(found: Evaluation, model: "ClassificationModelMethods", dataset: DataFrame) -> Evaluation:
+    """Say how many rows have a label that the model does not know: every figure leaves them out.
+
+    Raises:
+        InputError: there is no row with a label that it knows.
+    """
+    unknown = found.metrics.get("unknown_labels", 0)
+    if not unknown:
+        return found
+    column, labels = model.getLabelCol(), model.decision.labels
+    value = label_name(column, dataset)
+    others = dataset.filter(value.isNotNull() & ~value.isin(list(labels))).select(value.cast("string")).distinct().limit(3)
+    names = ", ".join(repr(row[0]) for row in others.collect())
+    if not found.metrics["rows"]:
+        known = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
+        remedy = "Spell them alike, capitals, spaces and zeros too, or set labelCol."
+        raise InputError(f"labels of the model in column {column!r}: {known}", f"none of them, but {names}", remedy)
+    log.warning("%d rows have labels that the model does not know (%s): every figure leaves them out", unknown, names)
+    return found
 
 
 def row_weight(df: DataFrame, column: str | None) -> Column:
@@ -121,10 +147,17 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     if not rows:
         return Evaluation({"rows": 0})
     truth: Any = [row[0] for row in rows]
+    unknown = sum(row[0] == -1 for row in rows) if decision.problem_type == SINGLE else 0
+    if unknown:  # one population for all figures: those of probabilities need labels that have one
+        rows = [row for row in rows if row[0] != -1]
+        truth = [row[0] for row in rows]
+        if not rows:
+            return Evaluation({"rows": 0, "unknown_labels": unknown})
     logits, weights = np.asarray([row[1] for row in rows]), np.asarray([row[3] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
     metrics, by_label = metrics_of(decision, logits, truth, weights) | {"rows": len(rows)}, {}
+    metrics |= {"unknown_labels": unknown} if unknown else {}
     if decision.problem_type != REGRESSION:
         predicted = decision.predict(decision.probabilities(logits))
         by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels), weights))
@@ -148,8 +181,13 @@ def _counted(scored: DataFrame, decision: Decision) -> Evaluation:
         pairs = _collected(scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))))
         if not pairs:
             return Evaluation({"rows": 0})
+        unknown = sum(row[3] for row in pairs if row[0] == -1)
+        told = {"unknown_labels": unknown} if unknown else {}
+        pairs = [row for row in pairs if row[0] != -1]
+        if not pairs:
+            return Evaluation({"rows": 0} | told)
         labels, predictions, weights, counts = ([row[n] for row in pairs] for n in range(4))
-        metrics = classification_metrics(labels, predictions, weights, len(decision.labels)) | {"rows": sum(counts)}
+        metrics = classification_metrics(labels, predictions, weights, len(decision.labels)) | {"rows": sum(counts)} | told
         return Evaluation(metrics, label_metrics(*counts_by_label(labels, predictions, len(decision.labels), weights)))
     if decision.problem_type == REGRESSION:
         return _counted_numbers(scored)

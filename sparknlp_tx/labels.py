@@ -7,6 +7,7 @@ say of each label whether the row has it (its name is then its position). Number
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -16,6 +17,7 @@ from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 
 MAX_LABELS = 10_000
+WHOLE = 1e15  # doubles below it, and without a fraction, are spelt as whole numbers
 ONE = (StringType, BooleanType, NumericType)
 
 
@@ -108,9 +110,21 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     name = label_name(column, df)
     plain = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
     numbers = any(label.lstrip("-").isdigit() for label in labels)
-    places = [str(n) for n in range(len(labels))] if plain and not numbers else labels
+    places = [str(n) for n in range(len(labels))] if plain and not numbers else [_canonical(name) for name in labels]
+    if not plain:
+        places = list(labels)
     index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(places)) for x in pair))
     return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
+
+
+def _canonical(name: str) -> str:
+    """The name of a number as `_name` spells it; models that were saved before have `0.00` and `2.0E7`."""
+    try:
+        value = Decimal(name)
+    except InvalidOperation:
+        return name
+    whole = value.is_finite() and value == value.to_integral_value() and abs(value) < WHOLE
+    return str(int(value)) if whole else name
 
 
 def label_names(column: str, df: DataFrame) -> Column:
@@ -132,8 +146,18 @@ def _element(column: str, df: DataFrame) -> DataType:
 
 
 def _name(value: Column, kind: DataType) -> Column:
-    names = value.cast("string")
-    return F.regexp_replace(names, r"\.0$", "") if kind.typeName() in ("double", "float") else names
+    """A value as the name of a label: of numbers the shortest spelling, whatever their type (`7`, not `7.0`, `7.00` or `-0`).
+
+    A `CHAR(n)` loses the spaces that Spark has padded it with.
+    """
+    if kind.typeName() in ("double", "float"):  # 1e7 and more would be spelt 1.0E7
+        whole = (value == F.floor(value)) & (F.abs(value) < WHOLE)
+        return F.when(whole, value.cast("long").cast("string")).otherwise(value.cast("string"))
+    if kind.typeName() == "decimal":
+        names = value.cast("string")
+        names = F.when(names.contains("."), F.regexp_replace(names, r"\.?0+$", "")).otherwise(names)
+        return F.when(names == "-0", F.lit("0")).otherwise(names)
+    return F.rtrim(value) if kind.typeName() == "char" else value.cast("string")
 
 
 def learn_labels(
@@ -182,7 +206,7 @@ def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
     for row in found:
         if row["name"] is None:
             raise _null_labels(row["rows"], where)
-        if isinstance(row["value"], float) and not row["value"].is_integer():
+        if isinstance(row["value"], float | Decimal) and row["value"] % 1 != 0:
             remedy = "Round it, turn it into names, or set problemType='regression'."
             raise InputError(f"whole numbers or names in {where}", f"{row['value']}", remedy)
     found.sort(key=lambda row: row["value"])

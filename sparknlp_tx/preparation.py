@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FractionalType
 
+from sparknlp_tx import splits as splits_of
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path
+from sparknlp_tx.outputs import write_table
 from sparknlp_tx.tokenization import TextEncoder
 from sparknlp_tx.training_columns import text_column
 
@@ -34,11 +36,9 @@ def carve_splits(splits: dict[str, DataFrame], seed: int) -> dict[str, DataFrame
         return splits
     train = splits["train"]
     label = train.schema["label"].dataType
-    draw = F.xxhash64(F.lit(seed), *(F.coalesce(F.col(name), F.lit("")) for name in train.columns if name != "label"))
-    if isinstance(label, (ArrayType, FractionalType)):  # nothing to stratify by
-        place = F.pmod(draw, F.lit(1_000_000)) / 1_000_000
-    else:
-        place = F.cume_dist().over(Window.partitionBy("label").orderBy(draw))
+    drawn = splits_of.draw(seed, [F.col(name) for name in train.columns if name != "label"])
+    spread = not isinstance(label, ArrayType | FractionalType)  # else there is nothing to stratify by
+    place = splits_of.place(drawn, F.col("label") if spread else None)
     placed = train.withColumn("__place", place)
     carved = {}
     for number, split in enumerate(missing):
@@ -75,11 +75,11 @@ def prepare(spark: SparkSession, splits: dict[str, DataFrame], output: str, name
     written = {}
     for split, df in carve_splits(splits, seed).items():
         written[split] = target_name(output, name, split)
-        tables.write_table(shuffled(df, seed), written[split])
+        write_table(shuffled(df, seed), written[split])
     read = {split: tables.read_table(spark, table) for split, table in written.items()}
     labels = spark.createDataFrame(label_table(read), "index int, label string").coalesce(1)
     written["labels"] = target_name(output, name, "labels")
-    tables.write_table(labels, written["labels"])
+    write_table(labels, written["labels"])
     return written
 
 
@@ -165,5 +165,5 @@ def save_profile(spark: SparkSession, report: dict[str, Any], output: str, name:
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         return str(file)
     table = target_name(output, name, "profile")
-    tables.write_table(spark.createDataFrame([(json.dumps(report),)], "profile string").coalesce(1), table)
+    write_table(spark.createDataFrame([(json.dumps(report),)], "profile string").coalesce(1), table)
     return table

@@ -33,10 +33,12 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
         Raises:
             InputError: the input's leading columns are not the text columns.
         """
-        scores = score_frame(self._named(model_input), self.scoring)
-        for name in scores.columns:
-            scores[name] = [value.tolist() if isinstance(value, np.ndarray) else value for value in scores[name]]
-        return scores
+        frame = self._named(model_input)
+        for name in self.scoring.text_columns:
+            frame = frame.assign(**{name: pd.Series([_text(value, name) for value in frame[name]], frame.index, dtype=object)})
+        scores = score_frame(frame, self.scoring)
+        columns = {name: [_plain(value) for value in scores[name]] for name in scores.columns}
+        return pd.DataFrame(columns, index=scores.index, dtype=object)
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The text columns under their names.
@@ -51,6 +53,28 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
             expected = f"{' and '.join(map(repr, names))} as the leading column{'s'[: len(names) - 1]}"
             raise InputError(expected, ", ".join(found) or "no column", f"Give df[{names}], or a list.")
         return frame.iloc[:, : len(names)].set_axis(names, axis=1)
+
+
+def _text(value: Any, name: str) -> str | None:
+    """A text as it is; None for what pandas has in place of none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    if value is pd.NA:
+        return None
+    raise InputError(f"texts in column {name!r}", f"{type(value).__name__} {str(value)[:40]!r}", "Send strings.")
+
+
+def _plain(value: Any) -> Any:
+    """A score as JSON takes it: lists for vectors, null where there is none: NaN is no JSON."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def code_path() -> str:

@@ -9,6 +9,7 @@ from pyspark.sql.types import StructType
 from sparknlp_tx.errors import InputError, nearest
 
 NUMBERS = ("double", "float", "decimal", "long", "integer", "short", "byte")  # types of a column of weights
+TEXTS = ("string", "varchar", "char")  # types of a column of texts
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 
 
@@ -50,7 +51,11 @@ class SchemaChecks(Params):
             raise InputError(f"column {name!r} ({param})", f"columns {', '.join(schema.names)}", nearest(name, schema.names))
         found = schema[name].dataType.simpleString()
         if types and schema[name].dataType.typeName() not in types:
-            raise InputError(f"{' or '.join(types)} in column {name!r} ({param})", found, f"Cast it, or set {param}.")
+            raise InputError(
+                f"{'string' if types == TEXTS else ' or '.join(types)} in column {name!r} ({param})",
+                found,
+                f"Cast it, or set {param}.",
+            )
 
     def _schema(self, dataset: Any, streams: bool = True) -> StructType:
         """The schema of what was given to score or to fit on.
@@ -67,5 +72,5 @@ class SchemaChecks(Params):
         return dataset.schema
 
     def _check_texts(self, schema: StructType) -> None:
-        self._check_column(schema, "textCol", ["string"])
-        self._check_column(schema, "textPairCol", ["string"])
+        self._check_column(schema, "textCol", TEXTS)
+        self._check_column(schema, "textPairCol", TEXTS)

@@ -200,12 +200,6 @@ def read_table(spark: "SparkSession", table: str) -> "DataFrame":
     return open_table(spark, table).df
 
 
-def write_table(df: "DataFrame", table: str, mode: str = "overwrite") -> None:
-    from sparknlp_tx.outputs import write_table as write
-
-    write(df, table, mode)
-
-
 def latest_version(spark: "SparkSession", table: str) -> int | None:
     """The version of a Delta table that `read_table` reads now; None of a view or of a table of another format."""
     return open_table(spark, table).version

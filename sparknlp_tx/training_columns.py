@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sparknlp_tx import splits
 from sparknlp_tx.decisions import MULTI, SINGLE
 from sparknlp_tx.labels import LabelCounts, label_name, label_names, learn_labels
 from sparknlp_tx.spark_versions import valid_utf8
@@ -58,11 +59,8 @@ def carve_validation(df: DataFrame, columns: TrainingColumns, fraction: float, s
     Which rows hangs on their texts, their label and the seed alone; equal texts of a label stay on one side.
     """
     texts = [name for name in (columns.text, columns.text_pair) if name]
-    draw = F.xxhash64(F.lit(seed), *(F.coalesce(_column(name), F.lit("")) for name in texts))
-    if columns.problem_type == SINGLE:
-        place = F.cume_dist().over(Window.partitionBy(_column(columns.label)).orderBy(draw))
-    else:
-        place = (F.pmod(draw, F.lit(1_000_000)) + 1) / 1_000_000
+    drawn = splits.draw(seed, [_column(name) for name in texts])
+    place = splits.place(drawn, _column(columns.label) if columns.problem_type == SINGLE else None)
     return df.withColumn(VALIDATION, place <= fraction), columns._replace(validation=VALIDATION)
 
 

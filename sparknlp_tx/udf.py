@@ -57,7 +57,7 @@ def function_udf(scoring: Scoring) -> Callable[..., Column]:
     """
     if not scoring.columns:
         raise InputError("a score to give", "no name for any column of scores", "Set one of them, e.g. predictionCol.")
-    score = scoring_udf(scoring, columns=len(scoring.text_columns))
+    score = scoring_udf(scoring, columns=len(scoring.text_columns), once=False)
 
     @wraps(score)  # with what Spark wants of a function that is registered
     def classify(*texts: Any) -> Column:
@@ -67,13 +67,14 @@ def function_udf(scoring: Scoring) -> Callable[..., Column]:
     return classify
 
 
-def scoring_udf(scoring: Scoring, columns: int = 0, observed: bool = False) -> Callable[..., Column]:
+def scoring_udf(scoring: Scoring, columns: int = 0, observed: bool = False, once: bool = True) -> Callable[..., Column]:
     """The UDF that scores texts: an Arrow UDF, or where Spark has none yet a pandas UDF.
-
-    Nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once.
 
     Args:
         columns: of texts that it takes; 0 for one of structs of texts.
+        once: nondeterministic, so that Spark never copies it into a filter or a second projection: a row is scored once. SQL
+            refuses such functions in aggregates, join conditions, `HAVING`, `UPDATE`, `DELETE` and `MERGE`.
     """
     score = (score_arrow if has_arrow_udfs() else score_pandas)(scoring, observed)
-    return iterator_udf(score, scoring.return_type(observed), columns).asNondeterministic()
+    function = iterator_udf(score, scoring.return_type(observed), columns)
+    return function.asNondeterministic() if once else function

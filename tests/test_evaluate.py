@@ -6,17 +6,18 @@ import pytest
 from conftest import texts_of_topics
 from pyspark.sql import functions as F
 
-from sparknlp_tx import cli, tables
+from sparknlp_tx import cli
 from sparknlp_tx.baselines import tfidf_baseline
 from sparknlp_tx.decisions import MULTI, REGRESSION, decision_for
+from sparknlp_tx.outputs import write_table
 
 
 @pytest.fixture(scope="module")
 def places(model, train_df, test_df, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
     model.save(str(folder / "model"))
-    tables.write_table(train_df, str(folder / "train"))
-    tables.write_table(test_df, str(folder / "test"))
+    write_table(train_df, str(folder / "train"))
+    write_table(test_df, str(folder / "test"))
     return folder
 
 

@@ -76,6 +76,10 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     rows = _without_labels(rows, scores)
     if output is not None:
         output.check_columns(rows.schema)
+    if options.experiment is not None:
+        from sparknlp_tx.runs import check_tracking
+
+        check_tracking(options.experiment)
     if options.explain or output is None:
         return explained("score", model.explain(read.df))
     model.check_executors(spark)
@@ -101,7 +105,7 @@ def _result(
     told = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
     say(f"scored {told} to {options.output} (version {version})")
     result = {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
-    if options.experiment:
+    if options.experiment is not None:
         result |= _log(options, model, read, metrics)
     return result | {"metrics": metrics}
 
@@ -139,15 +143,15 @@ def explained(job: str, plan: "ScoringPlan | TrainingPlan") -> dict[str, Any]:
 
 def _log(
     options: argparse.Namespace, model: TransformerClassificationModel, read: tables.OpenedTable, metrics: dict[str, float]
-) -> dict[str, str]:
-    """Log a finished run to MLflow."""
+) -> dict[str, Any]:
+    """Log a finished job to MLflow, as far as it takes it."""
     import mlflow
 
     from sparknlp_tx import tracking
+    from sparknlp_tx.runs import logged_run
 
-    mlflow.set_experiment(options.experiment)
-    with mlflow.start_run() as run:
-        tracking.log_scoring(model, options.model, metrics)
-        tracking.log_data(options.input, read.version, "scoring")
-        mlflow.set_tag("output", options.output)
-    return {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}
+    with logged_run(options.experiment) as run:
+        run("scoring", tracking.log_scoring, model, options.model, metrics)
+        run("data", tracking.log_data, options.input, read.version, "scoring")
+        run("output", mlflow.set_tag, "output", options.output)
+    return run.result()

@@ -11,6 +11,7 @@ results: where the model lies, the MLflow run, metrics, seconds.
 """
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx import tables
-from sparknlp_tx.artifact import check_absent, local_path
+from sparknlp_tx.artifact import check_absent, check_folder, local_path
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import InputError, JobError, reason_of
 from sparknlp_tx.jobs.score import explained
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
+
+    from sparknlp_tx.runs import RunLog
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,29 +50,51 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     import mlflow
 
     from sparknlp_tx import tracking
+    from sparknlp_tx.runs import check_tracking, logged_run
 
     check_absent(options.model_dir, options.overwrite)
+    check_folder(options.model_dir)
     splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
-    frames = {split: tables.read_table(spark, table) for split, table in splits.items()}
-    versions = {split: tables.latest_version(spark, table) for split, table in splits.items()}
+    read = {split: tables.open_table(spark, table) for split, table in splits.items()}
+    frames = {split: opened.df for split, opened in read.items()}
     estimator, rows = _training_rows(frames, _estimator(options))
+    check_tracking(options.experiment, options.registered_model)
     if options.explain:
         return explained("train", estimator.explain(rows))
     estimator.check(rows)
-    if options.experiment:
-        mlflow.set_experiment(options.experiment)
-    with mlflow.start_run() as run:
+    with logged_run(options.experiment) as run:
         for split, table in splits.items():
-            tracking.log_data(table, versions[split], "training" if split == "train" else split)
+            run("data", tracking.log_data, table, read[split].version, "training" if split == "train" else split)
         model = estimator.fit(rows)
+        _save(model, options)
+        run("training", tracking.log_training, model)
+        metrics = _evaluate(model, frames, local_path(options.model_dir) / "pictures", run)
+        # beside the last of those logged on the way
+        run("metrics", mlflow.log_metrics, metrics, step=model.summary["history"][-1]["step"])
+        logged = run("model", tracking.log_model, model, registered_model_name=options.registered_model)
+        if logged is None and options.registered_model:
+            remedy = "log it again by mlflow.start_run() and sparknlp_tx.log_model(model, registered_model_name=...)"
+            told = (
+                f"The model is trained and stands in {options.model_dir}, but is not registered as {options.registered_model!r}"
+            )
+            raise JobError(f"{told} ({run.missing[-1]}): {remedy}")
+    return _train_result(options, run, model, metrics, logged)
+
+
+def _save(model: TransformerClassificationModel, options: argparse.Namespace) -> None:
+    """Save a model at once; where its place fails, elsewhere.
+
+    Raises:
+        JobError: its place has failed; says where the model is.
+    """
+    try:
         model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
-        tracking.log_training(model)
-        pictures = local_path(options.model_dir) / "pictures"
-        metrics = _evaluate(model, frames, pictures)
-        mlflow.log_artifacts(str(pictures), "pictures")
-        mlflow.log_metrics(metrics, step=model.summary["history"][-1]["step"])  # beside the last of those logged on the way
-        logged = tracking.log_model(model, registered_model_name=options.registered_model)
-    return _train_result(options, run.info, model, metrics, logged)
+    except Exception as error:  # a disk that is full, a mount that is gone
+        rescue = Path(tempfile.mkdtemp(prefix="sparknlp_tx-model-"), "model")
+        model.save(str(rescue))
+        raise JobError(
+            f"The model is trained, but {options.model_dir} takes it not ({reason_of(error)}): it is in {rescue}."
+        ) from error
 
 
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
@@ -100,8 +125,12 @@ def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifie
     return estimator.joined(frames["train"], frames["validation"])
 
 
-def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path) -> dict[str, float]:
+def _evaluate(
+    model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path, run: "RunLog"
+) -> dict[str, float]:
     """Metrics of the splits that were not trained on, as `test.accuracy`; how long scoring takes; pictures of the last of them."""
+    import mlflow
+
     from sparknlp_tx.evaluation import evaluate_rows
     from sparknlp_tx.pictures import draw_learning_curves, draw_scores
 
@@ -115,23 +144,31 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
         if found.metrics["rows"]:
             metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
     metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
-    draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
-    if found.texts and found.logits is not None:
-        draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
+
+    def draw() -> None:
+        draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
+        if found.texts and found.logits is not None:
+            draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
+        mlflow.log_artifacts(str(pictures), "pictures")
+
+    run("pictures", draw)
     return metrics
 
 
 def _train_result(
-    options: argparse.Namespace, run: Any, model: TransformerClassificationModel, metrics: dict[str, float], logged: "ModelInfo"
+    options: argparse.Namespace,
+    run: "RunLog",
+    model: TransformerClassificationModel,
+    metrics: dict[str, float],
+    logged: "ModelInfo | None",
 ) -> dict[str, Any]:
     return {
         "job": "train",
         "model_dir": options.model_dir,
-        "run_id": run.run_id,
-        "experiment_id": run.experiment_id,
-        "model_uri": logged.model_uri,
+        **run.result(),
+        "model_uri": logged.model_uri if logged else None,
         "registered_model": options.registered_model,
-        "registered_version": logged.registered_model_version,
+        "registered_version": logged.registered_model_version if logged else None,
         "labels": model.numClasses,
         "train_rows": model.summary["train_rows"],
         "train_seconds": round(model.summary["train_seconds"], 1),
