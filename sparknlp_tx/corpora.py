@@ -4,18 +4,21 @@ A source is `docstrings`, a name that is known here, a file or folder (csv, tsv,
 set on the Hugging Face hub (Parquet-backed, as datasets 4 and later want them).
 """
 
+import json
 import logging
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
 
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path, temporary_directory
+from sparknlp_tx.delimited import OPENERS, Dialect, read_delimited
 from sparknlp_tx.docstrings import docstring_rows
 from sparknlp_tx.errors import InputError, nearest
 
@@ -37,7 +40,7 @@ EMOTIONS = [
 ]  # SemEval 2018 task 1, subtask E-c
 TEXT_NAMES = ("text", "sentence", "Tweet", "tweet", "sms", "content", "review", "message", "body")
 LABEL_NAMES = ("label_text", "label", "labels", "category", "class", "target", "intent", "sentiment")
-READERS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "parquet": "parquet"}
+READERS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json", "parquet": "parquet"}
 SPLITS = {  # GLUE's mnli has two of each: the matched one is the usual one
     "validation_mismatched": r"(validation|dev)_mismatched",
     "test_mismatched": r"test_mismatched",
@@ -97,6 +100,7 @@ class Source:
         config: configuration of a hub data set.
         text, text_pair, label: columns; default: what is known or usual.
         limit: of the docstrings: at most so many rows of each library.
+        dialect: how delimited files are written, where it is not to be found out.
     """
 
     source: str
@@ -106,6 +110,7 @@ class Source:
     text_pair: str | None = None
     label: str | None = None
     limit: int = 1_500
+    dialect: Dialect = field(default_factory=Dialect)
 
 
 def read_corpus(spark: SparkSession, source: Source) -> dict[str, DataFrame]:
@@ -136,8 +141,8 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
         return {"train": spark.createDataFrame(docstring_rows(source.limit), "text string, label string")}
     if source.path is None and source.source in CORPORA:
         return _read_hub(spark, corpus)
-    if tables.has_scheme(name) or os.path.exists(name):
-        return _read_files(spark, name)
+    if tables.has_scheme(name) or os.path.exists(os.path.expanduser(name)):
+        return _read_files(spark, name, source.dialect)
     if source.path is not None or name.startswith((".", "/")):
         raise InputError("a file or a folder", f"nothing at {name}", "Check the path.")
     if not tables.is_path(name) and spark.catalog.tableExists(name):
@@ -148,11 +153,13 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
     return _read_hub(spark, corpus)
 
 
-def _read_files(spark: SparkSession, path: str) -> dict[str, DataFrame]:
+def _read_files(spark: SparkSession, path: str, dialect: Dialect) -> dict[str, DataFrame]:
     """The files and Delta tables of a path by split; files of one split are read together."""
-    if tables.has_scheme(path) or Path(path, "_delta_log").is_dir():
+    if (tables.has_scheme(path) and not path.startswith("file:")) or Path(local_path(path), "_delta_log").is_dir():
         return {"train": tables.read_table(spark, path)}
     root = local_path(path)
+    if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
+        return _read_saved(spark, root)
     found = {
         split: tables.read_table(spark, str(folder)) for folder in _delta_folders(root) if (split := _split_of(folder.name))
     }
@@ -162,7 +169,7 @@ def _read_files(spark: SparkSession, path: str) -> dict[str, DataFrame]:
     groups: dict[str, list[Path]] = {}
     for file in files:
         inside = file.relative_to(root).parts
-        if file.suffix.lstrip(".") in READERS and not any(part.startswith(("_", ".")) for part in inside):
+        if _kind(file) in READERS and not any(part.startswith(("_", ".")) for part in inside):
             groups.setdefault(_split_of("/".join(inside)) or "", []).append(file)
     if not groups:
         there = ", ".join(file.name for file in files[:8]) or "no files"
@@ -174,7 +181,7 @@ def _read_files(spark: SparkSession, path: str) -> dict[str, DataFrame]:
                 "files named by split (train, validation, test), or none of them", f"{other} beside", "Rename them."
             )
         groups["train"] = groups.pop("")
-    return {split: _read_group(spark, group) for split, group in groups.items()}
+    return {split: _read_group(spark, group, dialect) for split, group in groups.items()}
 
 
 def _delta_folders(root: Path) -> list[Path]:
@@ -191,16 +198,76 @@ def _split_of(where: str) -> str | None:
     return None
 
 
-def _read_group(spark: SparkSession, files: list[Path]) -> DataFrame:
-    suffixes = sorted({file.suffix for file in files})
-    if len(suffixes) > 1:
-        raise InputError("files of one kind for a split", f"{' and '.join(suffixes)} in {files[0].parent}", "Move some away.")
-    suffix = suffixes[0].lstrip(".")
-    reader = spark.read.format(READERS[suffix])
-    if READERS[suffix] == "csv":
-        separator = "\t" if suffix == "tsv" else ","
-        reader = reader.options(header=True, multiLine=True, quote='"', escape='"', sep=separator)
-    return reader.load([str(file) for file in files])
+def _kind(file: Path) -> str:
+    """The kind of a file by its name, whatever its capitals, packed or not: `TICKETS.CSV`, `a.jsonl.gz`."""
+    name = file.name.lower()
+    for packed in (".gz", ".bz2", ".xz", ".zst"):
+        name = name.removesuffix(packed)
+    return name.rpartition(".")[2]
+
+
+def _read_group(spark: SparkSession, files: list[Path], dialect: Dialect) -> DataFrame:
+    kinds = sorted({_kind(file) for file in files})
+    if len(kinds) > 1:
+        found = f"{' and '.join('.' + kind for kind in kinds)} in {files[0].parent}"
+        raise InputError("files of one kind for a split", found, "Move some away.")
+    if READERS[kinds[0]] == "csv":
+        return _delimited(spark, files, dialect)
+    paths = [re.sub(r"([\\\[\]{}*?])", r"\\\1", str(file)) for file in files]  # a name is no pattern
+    if READERS[kinds[0]] == "parquet":
+        return spark.read.parquet(*paths)
+    arrays = [_checked_json(file) for file in files]
+    if len(set(arrays)) > 1:
+        raise InputError("json files of one kind for a split", "arrays and lines", "Move some away.")
+    return spark.read.option("multiLine", arrays[0]).json(paths)
+
+
+def _delimited(spark: SparkSession, files: list[Path], dialect: Dialect) -> DataFrame:
+    """The records of delimited files, which all have the same columns, as strings."""
+    header: list[str] = []
+    rows: list[list[str | None]] = []
+    for file in files:
+        found = read_delimited(file, dialect)
+        if header and found.header != header:
+            expected = f"the columns of {files[0].name} in {file.name}: {', '.join(header)}"
+            raise InputError(expected, ", ".join(found.header), "Move one of them away.")
+        header = found.header
+        rows += found.rows
+    fields = [StructField(name or f"_c{place}", StringType()) for place, name in enumerate(header)]
+    return spark.createDataFrame(rows, StructType(fields))
+
+
+def _checked_json(file: Path) -> bool:
+    """Whether a JSON file is one array (or object) over many lines, not one object a line; strictly.
+
+    Raises:
+        InputError: it is neither; says which lines are broken.
+    """
+    with OPENERS.get(file.suffix.lower(), open)(file, "rb") as stream:  # type: ignore[operator]
+        broken: list[int] = []
+        lines = 0
+        for number, line in enumerate(stream, 1):
+            if not line.strip(b"\xef\xbb\xbf \t\r\n"):
+                continue
+            lines += 1
+            if lines == 1 and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"["):
+                break
+            try:
+                json.loads(line.decode("utf-8-sig"))
+            except ValueError:
+                broken.append(number)
+        else:
+            if not lines:
+                raise InputError(f"rows in {file}", "an empty file", "Check the file.")
+            if not broken:
+                return False
+        stream.seek(0)
+        try:
+            json.loads(stream.read().decode("utf-8-sig"))
+        except ValueError as error:
+            found = f"{len(broken)} of {lines} lines that are none, the first is line {broken[0]}" if broken else str(error)
+            raise InputError(f"json, one object a line or one array, in {file}", found, "Mend or remove them.") from None
+    return True
 
 
 def _read_hub(spark: SparkSession, corpus: Corpus) -> dict[str, DataFrame]:
@@ -219,6 +286,16 @@ def _read_hub(spark: SparkSession, corpus: Corpus) -> dict[str, DataFrame]:
     return {split: _to_spark(spark, rows, folder / f"{split}.parquet") for split, rows in loaded.items()}
 
 
+def _read_saved(spark: SparkSession, root: Path) -> dict[str, DataFrame]:
+    """What `save_to_disk` of datasets wrote: one data set, or one for each split."""
+    import datasets
+
+    loaded = datasets.load_from_disk(str(root))
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    folder = temporary_directory("saved")
+    return {str(split): _to_spark(spark, rows, folder / f"{split}.parquet") for split, rows in splits.items()}
+
+
 def _to_spark(spark: SparkSession, rows: "datasets.Dataset", file: Path) -> DataFrame:
     rows.to_parquet(str(file))
     df = spark.read.parquet(str(file))
@@ -233,24 +310,63 @@ def _normalise(df: DataFrame, source: Source, corpus: Corpus) -> DataFrame:
     """The columns under the names that the estimator has by default."""
     text = _pick(df, "text", source.text, corpus.text, TEXT_NAMES)
     pair = source.text_pair or (corpus.text_pair if not source.text else None)
-    columns = {"text": F.col(f"`{text}`").cast("string")}
+    columns = {"text": _text(df, text)}
     if pair:
-        columns["text_pair"] = F.col(f"`{_pick(df, 'text pair', pair, None, ())}`").cast("string")
+        columns["text_pair"] = _text(df, _pick(df, "text pair", pair, None, ()))
     if not source.label and corpus.indicators and set(corpus.indicators) <= set(df.columns):
         named = [F.when(F.col(name).cast("boolean"), F.lit(name)) for name in corpus.indicators]
         columns["label"] = F.filter(F.array(*named), lambda name: name.isNotNull())
     else:
-        columns["label"] = F.col(f"`{_pick(df, 'label', source.label, corpus.label, LABEL_NAMES)}`")
+        label = _pick(df, "label", source.label, corpus.label, LABEL_NAMES)
+        _check_plain(df, label, "label")
+        columns["label"] = _field(label, df)
     return df.select(*(column.alias(name) for name, column in columns.items()))
 
 
 def _pick(df: DataFrame, what: str, given: str | None, known: str | None, usual: tuple[str, ...]) -> str:
-    if given and given not in df.columns:
-        raise InputError(f"{what} column {given!r}", f"columns {', '.join(df.columns)}", nearest(given, df.columns))
+    """The column for what is wanted, as it is spelt there; a field of a struct by a dotted name."""
+    lowered = {name.lower(): name for name in df.columns}
     for name in (given, known, *usual):
-        if name and name in df.columns:
+        for there in (name, lowered.get(name.lower())) if name else ():
+            if there in df.columns:
+                return there
+        if name and name == given and _is_field(df, name):
             return name
+        if name and name == given:
+            raise InputError(f"{what} column {given!r}", f"columns {', '.join(df.columns)}", nearest(given, df.columns))
     option = f"--{what.replace(' ', '-')}-col"
     raise InputError(
         f"a {what} column, such as {', '.join(usual[:4])}", f"columns {', '.join(df.columns)}", f"Name it: {option}."
     )
+
+
+def _is_field(df: DataFrame, name: str) -> bool:
+    """Whether a dotted name is that of a field of a struct."""
+    column, _, inner = name.partition(".")
+    kind = df.schema[column].dataType if column in df.columns else None
+    return isinstance(kind, StructType) and inner in kind.names
+
+
+def _field(name: str, df: DataFrame) -> Column:
+    """A column, or a field of a struct."""
+    if name in df.columns:
+        return F.col(tables.quoted(name))
+    column, _, inner = name.partition(".")
+    return F.col(tables.quoted(column)).getField(inner)
+
+
+def _text(df: DataFrame, name: str) -> Column:
+    _check_plain(df, name, "text", (ArrayType,))
+    return _field(name, df).cast("string")
+
+
+def _check_plain(df: DataFrame, name: str, what: str, also: tuple = ()) -> None:
+    """Raise InputError where a column of texts or labels holds structs or maps, which would be spelt as such."""
+    kind = df.select(_field(name, df).alias("it")).schema["it"].dataType
+    if isinstance(kind, (StructType, MapType, *also)):
+        fields = (
+            f"Name a field of it: {', '.join(f'{name}.{inner}' for inner in kind.names[:5])}."
+            if isinstance(kind, StructType)
+            else ""
+        )
+        raise InputError(f"{what}s in column {name!r}", kind.simpleString()[:80], fields or "Name another column.")

@@ -118,7 +118,8 @@ def _profile_split(df: DataFrame) -> dict[str, Any]:
     report["characters"] = {name: row[name] for name in ("min", "mean", "p50", "p95", "max")}
     if not isinstance(df.schema["label"].dataType, FractionalType):
         several = isinstance(df.schema["label"].dataType, ArrayType)
-        labels = df.select((F.explode("label") if several else F.col("label")).cast("string").alias("label"))
+        labels = df.select((F.explode("label") if several else F.col("label")).alias("label"))
+        labels = labels.select(F.col("label").cast("string").alias("label"))
         report["labels"] = {r["label"]: r["count"] for r in labels.groupBy("label").count().orderBy("label").collect()}
     return report
 

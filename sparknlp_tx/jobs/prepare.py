@@ -41,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--text-col")
     parser.add_argument("--text-pair-col")
     parser.add_argument("--label-col")
+    parser.add_argument("--encoding", help="of csv and tsv files; default UTF-8, or UTF-16 with its mark")
+    parser.add_argument("--sep", help="csv and tsv: between fields; default found out")
+    parser.add_argument("--quote", help="csv and tsv: around fields, '' for none; default found out")
+    parser.add_argument(
+        "--escape", help="csv and tsv: before a quote inside quotes, the quote itself or a backslash; default found out"
+    )
     parser.add_argument("--checkpoint", help="profile the lengths in its sub-words, too")
     parser.add_argument("--limit", type=int, default=1_500, help="docstrings: rows of each library (default %(default)s)")
     parser.add_argument("--seed", type=int, default=42)
@@ -49,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Write a corpus as Delta tables and profile it."""
-    from sparknlp_tx import corpora, preparation
+    from sparknlp_tx import corpora, delimited, preparation
 
     begin = time.monotonic()
     source = corpora.Source(
@@ -60,6 +66,7 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         text_pair=options.text_pair_col,
         label=options.label_col,
         limit=options.limit,
+        dialect=delimited.Dialect(options.encoding, _character(options.sep, "--sep"), options.quote, options.escape),
     )
     name = options.name or _short_name(options.source)
     _check_output(spark, options)
@@ -87,6 +94,14 @@ def _explained(splits: dict[str, DataFrame], options: argparse.Namespace) -> dic
     missing = [split for split in ("validation", "test") if split not in splits]
     say(f"to {options.output}" + (f", with {' and '.join(missing)} carved out of train" if missing else ""))
     return {"job": "prepare", "explain": {"splits": columns, "output": options.output, "carved": missing}, "problems": []}
+
+
+def _character(text: str | None, flag: str) -> str | None:
+    """A separator as people write it: `;`, `tab` or `\\t`."""
+    found = {"tab": "\t", "\\t": "\t"}.get(text or "", text)
+    if found is not None and len(found) != 1:
+        raise InputError(f"one character for {flag}", repr(text), "Such as ';' or tab.")
+    return found
 
 
 def _short_name(source: str) -> str:

@@ -1,0 +1,133 @@
+"""Delimited files as people write them: equal to what was written, or refused with the line; never equal but wrong."""
+
+import csv
+import io
+import random
+
+import pandas as pd
+import pytest
+
+from sparknlp_tx.delimited import Dialect, read_delimited
+from sparknlp_tx.errors import InputError
+
+PARTS = [
+    '"',
+    "'",
+    "\\",
+    ",",
+    ";",
+    "\t",
+    "|",
+    "\n",
+    "\r\n",
+    " ",
+    "a",
+    "card",
+    "größe",
+    "日本",
+    "مرحبا",
+    "👍",
+    '""',
+    '\\"',
+    "1",
+    "NA",
+    "null",
+    "#",
+]
+
+
+def table(draw):
+    """Some (text, label) rows of odd texts."""
+    rows = [("".join(draw.choices(PARTS, k=draw.randint(0, 6))), draw.choice(["x", "y", 'q"', "b\\", " z"])) for _ in range(8)]
+    return [(text or None, label) for text, label in rows if text.strip("\r\n")]
+
+
+def by_csv(rows, **dialect):
+    sink = io.StringIO(newline="")
+    csv.writer(sink, **dialect).writerows([("text", "label"), *rows])
+    return sink.getvalue()
+
+
+def by_spark(rows):
+    """As Spark's writer: backslashes before quotes, quotes where they are needed."""
+
+    def field(text):
+        needs = text is None or any(c in text for c in ',"\n\r')
+        return '"' + (text or "").replace('"', '\\"') + '"' if needs else text
+
+    return "\n".join(",".join(map(field, row)) for row in [("text", "label"), *rows]) + "\n"
+
+
+WRITERS = {
+    "csv": (".csv", "utf-8", by_csv),
+    "all quoted": (".csv", "utf-8", lambda rows: by_csv(rows, quoting=csv.QUOTE_ALL)),
+    "spreadsheet": (".csv", "utf-8-sig", lambda rows: by_csv(rows, delimiter=";")),
+    "sep=;": (".csv", "utf-8", lambda rows: "sep=;\r\n" + by_csv(rows, delimiter=";")),
+    "unicode text": (".txt.tsv", "utf-16", lambda rows: by_csv(rows, delimiter="\t")),
+    "tsv": (".tsv", "utf-8", lambda rows: by_csv(rows, delimiter="\t", lineterminator="\n")),
+    "pandas": (".csv", "utf-8", lambda rows: pd.DataFrame(rows, columns=["text", "label"]).to_csv(index=False)),
+    "spark": (".csv", "utf-8", by_spark),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_round_trip_is_equal_or_refused(name, tmp_path):
+    """80 files of each of eight writers."""
+    suffix, encoding, write = WRITERS[name]
+    equal = 0
+    for seed in range(80):
+        rows = table(random.Random(seed))
+        file = tmp_path / f"{seed}{suffix}"
+        file.write_bytes(write(rows).encode(encoding))
+        found = read_or_line(file)
+        if found is None:
+            continue
+        assert found.header == ["text", "label"]
+        assert [tuple(row) for row in found.rows] == rows, seed
+        equal += 1
+    assert equal >= {"spark": 3, "tsv": 10}.get(name, 50)
+
+
+def read_or_line(file):
+    """The records; None where the file is refused, and the line named."""
+    try:
+        return read_delimited(file, Dialect())
+    except InputError as error:
+        refused = str(error)
+    assert "line" in refused
+    return None
+
+
+def lines(file, *rows):
+    file.write_text("\n".join(rows) + "\n", newline="")
+    return file
+
+
+def test_what_the_cases_tell(tmp_path):
+    backslashes = [f'"ticket {n}, he said \\"no, {n}\\"",card' for n in range(30)]
+    found = read_delimited(lines(tmp_path / "a.csv", "text,label", *backslashes), Dialect())
+    assert found.rows[7] == ['ticket 7, he said "no, 7"', "card"]
+    lone = [f'"quoted {n} is not\tb' if n % 2 else f"plain {n}\ta" for n in range(100)]
+    lines(tmp_path / "b.tsv", "text\tlabel", *lone)
+    for dialect in (Dialect(), Dialect(quote="")):
+        found = read_delimited(tmp_path / "b.tsv", dialect)
+        assert (len(found.rows), found.rows[1][0]) == (100, '"quoted 1 is not')
+    both = ['a "b"\tx', '"c\tx', 'd"\tx']
+    with pytest.raises(InputError, match=r"line 3.*--quote"):
+        read_delimited(lines(tmp_path / "bb.tsv", "text\tlabel", *both), Dialect())
+    with pytest.raises(InputError, match=r"3 in line 3.*--sep"):
+        read_delimited(lines(tmp_path / "c.csv", "text,label", "fine,a", "hello, where is my money,b"), Dialect())
+    (tmp_path / "d.csv").write_bytes(b"text,label\r\na,x\nb,y\r\nc,x\r\n")
+    assert [row[1] for row in read_delimited(tmp_path / "d.csv", Dialect()).rows] == ["x", "y", "x"]
+    (tmp_path / "e.csv").write_bytes("text,label\nx,grün\n".encode("latin-1"))
+    with pytest.raises(InputError, match="line 2.*--encoding"):
+        read_delimited(tmp_path / "e.csv", Dialect())
+    assert read_delimited(tmp_path / "e.csv", Dialect(encoding="windows-1252")).rows == [["x", "grün"]]
+    with pytest.raises(InputError, match="its header alone"):
+        read_delimited(lines(tmp_path / "f.csv", "text,label"), Dialect())
+    with pytest.raises(InputError, match="twice"):
+        read_delimited(lines(tmp_path / "g.csv", "text,Text", "a,b"), Dialect())
+    import gzip
+
+    (tmp_path / "H.CSV.GZ").write_bytes(gzip.compress(b"text,label\na,NA\n,null\n"))
+    assert read_delimited(tmp_path / "H.CSV.GZ", Dialect()).rows == [["a", "NA"], [None, "null"]]
