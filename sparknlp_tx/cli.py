@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
 from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest
+from sparknlp_tx.signals import terminations
 from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
             command, flags = flags[0], [*flags[1:], "--explain"]
         if command not in COMMANDS:
             raise InputError("a command", repr(command), nearest(command, [*COMMANDS, "explain"]))
-        return run_job(_job(command), flags)
+        with terminations():
+            return run_job(_job(command), flags)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
