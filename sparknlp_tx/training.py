@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,20 @@ def fine_tune(
         InputError: the disk is too small, or the checkpoint has fewer layers than are to be trained.
         TrainingError: the loss is no number.
     """
+    from sparknlp_tx.training_arguments import without_launcher
+
+    with without_launcher() if settings.workers == 1 else nullcontext():
+        return _fine_tune(train, validation, settings, Path(output_dir), Path(work_dir), on_log)
+
+
+def _fine_tune(
+    train: "datasets.Dataset",
+    validation: "datasets.Dataset | None",
+    settings: TrainingSettings,
+    output_dir: Path,
+    work_dir: Path,
+    on_log: Callable[[dict[str, float], int], None] | None,
+) -> TrainingResult:
     import transformers
 
     from sparknlp_tx.callbacks import History, watchers
