@@ -274,7 +274,7 @@ def check_weights(bad: int) -> None:
     """Raise InputError where rows have a weight that is none."""
     if bad:
         found = f"{bad} rows with a negative or infinite weight, NaN or null"
-        raise InputError("a finite weight of 0 or more in every row", found, "Mend weightCol.")
+        raise InputError("a weight of 0 or more in every row", found, "Mend weightCol.")
 
 
 def _check_count(number: int, where: str) -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.metrics import BEST, tune_thresholds
 from sparknlp_tx.pretrained import head_rates, load_classifier
 from sparknlp_tx.resume import last_checkpoint
