@@ -58,8 +58,8 @@ def test_a_run_of_the_environment(runs, monkeypatch):
         with runs.logged_run(runs.check_tracking("tests")) as run:
             assert run.run_id == own.info.run_id
         assert mlflow.active_run() is not None  # whoever began it ends it
+    monkeypatch.setenv("MLFLOW_RUN_ID", own.info.run_id)
     with pytest.raises(InputError, match="another"):
-        monkeypatch.setenv("MLFLOW_RUN_ID", own.info.run_id)
         runs.check_tracking("another")
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     with pytest.raises(InputError, match="MLFLOW_RUN_ID"):
@@ -108,5 +108,6 @@ with terminations(), tempfile.TemporaryDirectory() as folder:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == code
-    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
     assert not os.path.exists(done.stdout.strip())

@@ -57,14 +57,15 @@ def test_a_model_that_cannot_be_saved_is_kept_elsewhere(tmp_path, monkeypatch):
     model = Saved()
     with pytest.raises(JobError) as told:
         _save(model, options("/full/model"))
-    assert model.saved.startswith(str(tmp_path)) and model.saved in str(told.value) and "No space left" in str(told.value)
+    assert model.saved.startswith(str(tmp_path))
+    assert model.saved in str(told.value)
+    assert "No space left" in str(told.value)
 
 
 def test_two_fits_do_not_share_a_folder(tmp_path):
-    with fit_folder(str(tmp_path), "", {"a": 1}):
-        with pytest.raises(InputError, match=str(os.getpid())):
-            with fit_folder(str(tmp_path), "", {"a": 1}):
-                pass
+    with fit_folder(str(tmp_path), "", {"a": 1}), pytest.raises(InputError, match=str(os.getpid())):
+        with fit_folder(str(tmp_path), "", {"a": 1}):
+            pass
     with fit_folder(str(tmp_path), "", {"a": 2}):
         pass
     assert not list(tmp_path.iterdir())
@@ -74,9 +75,8 @@ def test_two_fits_do_not_share_a_folder(tmp_path):
 def test_a_damaged_fit_is_named(content, tmp_path):
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "fit.json").write_bytes(content)
-    with pytest.raises(InputError, match=FOLDER):
-        with fit_folder(str(tmp_path), "", {"a": 1}):
-            pass
+    with pytest.raises(InputError, match=FOLDER), fit_folder(str(tmp_path), "", {"a": 1}):
+        pass
     assert (tmp_path / FOLDER / "fit.json").read_bytes() == content
 
 
