@@ -95,17 +95,6 @@ def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
         raise InputError(f"a saved stage at {target}, to overwrite", "something else", "Save elsewhere, or remove it yourself.")
 
 
-def check_folder(path: str | os.PathLike) -> None:
-    """Raise InputError where a folder cannot be made: something above it is a file, or cannot be written, or it is a link to nothing."""
-    target = local_path(path)
-    if target.is_symlink():
-        raise InputError(f"a folder of its own at {target}", "a link", f"Give the folder that it leads to: {target.resolve()}.")
-    above = next(parent for parent in target.parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        found = "which is a file" if not above.is_dir() else "which cannot be written"
-        raise InputError(f"a place for a folder at {target}", f"{above}, {found}", "Name another folder.")
-
-
 def metadata_file(folder: Path) -> Path | None:
     """The file with the metadata of a saved stage, be it ours or another of Spark ML's; None where there is none."""
     return next((file for file in sorted(folder.glob("metadata/part-*")) if file.is_file()), None)

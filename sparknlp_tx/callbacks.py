@@ -104,7 +104,10 @@ class History(TrainerCallback):
         entry = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, (int, float))}
         self.entries.append({"step": state.global_step, **entry})
         if self._on_log is not None and state.is_world_process_zero:
-            self._on_log(entry, state.global_step)
+            try:
+                self._on_log(entry, state.global_step)
+            except Exception as error:  # whatever takes the metrics, a training does not end for it
+                log.warning("The metrics of step %d were not taken: %s", state.global_step, error)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._progress is not None:

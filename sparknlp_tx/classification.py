@@ -22,7 +22,7 @@ from sparknlp_tx.contract import ClassificationModelMethods
 from sparknlp_tx.decisions import Decision, ModelConfig, read_config
 from sparknlp_tx.display import Shown, estimator_lines, model_lines
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
-from sparknlp_tx.errors import InputError, reason_of
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain import ScoringPlan, explain, probe
 from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.persistence import SavedStage
@@ -292,21 +292,10 @@ def _alone() -> Iterator[None]:
 
 
 def _active_run_logger() -> Callable[[dict[str, float], int], None] | None:
-    """Logs to the active MLflow run, where this process has one; where that fails, it is told once, and training goes on."""
+    """Logs to the active MLflow run, where this process has one; what fails there never stops a training."""
     mlflow = sys.modules.get("mlflow")
     if mlflow is None or mlflow.active_run() is None:
         return None
     from sparknlp_tx.tracking import log_training_metrics
 
-    failures: list[Exception] = []
-
-    def logged(metrics: dict[str, float], step: int) -> None:
-        if failures:  # each try may take minutes
-            return
-        try:
-            log_training_metrics(metrics, step)
-        except Exception as error:  # the server's, the network's
-            failures.append(error)
-            log.warning("MLflow takes no metrics any more, training goes on without: %s", reason_of(error))
-
-    return logged
+    return log_training_metrics

@@ -10,15 +10,14 @@ import difflib
 import importlib
 import json
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.config import flag, flags_of_file
 from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest, reason_of
 from sparknlp_tx.progress import say
+from sparknlp_tx.signals import terminations
 from sparknlp_tx.task_values import set_task_values
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
-        return _run(argv)
+        with terminations():
+            return _run(argv)
     except InputError as error:
         say(f"error: {error}")
         return 2
@@ -100,8 +100,7 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     options = parse(job.parser(), argv)
     spark, ours = _session(lambda: active_or_local_session(quiet=not options.debug))
     try:
-        with _terminations():
-            result = job.run(spark, options)
+        result = job.run(spark, options)
     finally:
         if ours:
             with contextlib.suppress(Exception):  # the work is done, or has failed for another reason
@@ -109,23 +108,6 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     _print_result(result)
     set_task_values(result)
     return 2 if result.get("problems") else 0
-
-
-@contextlib.contextmanager
-def _terminations() -> Iterator[None]:
-    """SIGTERM, every scheduler's way to end a job, ends it as Ctrl-C does: what is open is closed, exit code 143."""
-
-    def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -143,10 +143,11 @@ def try_training(settings: "TrainingSettings", encoder: Any, texts: Sequence[Tex
     from sparknlp_tx.backends import quiet_transformers
     from sparknlp_tx.dropout import fast_dropout
     from sparknlp_tx.pretrained import load_classifier
-    from sparknlp_tx.training_arguments import trainer_arguments
+    from sparknlp_tx.training_arguments import trainer_arguments, without_launcher
 
     begin = time.monotonic()
-    args = trainer_arguments(settings, folder / "trainer", False)
+    with without_launcher():
+        args = trainer_arguments(settings, folder / "trainer", False)
     model, _ = load_classifier(settings, encoder, args.device.type)
     model.to(args.device).train()
     loaded = time.monotonic() - begin

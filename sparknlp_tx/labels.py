@@ -297,7 +297,7 @@ def _check_rows(found: list, where: str) -> None:
 def check_weights(bad: int) -> None:
     """Raise InputError where rows have a weight that is none."""
     if bad:
-        found = f"{bad} rows with a negative weight, NaN or null"
+        found = f"{bad} rows with a negative or infinite weight, NaN or null"
         raise InputError("a weight of 0 or more in every row", found, "Mend weightCol.")
 
 

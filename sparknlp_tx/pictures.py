@@ -4,17 +4,48 @@ Knows neither Spark nor MLflow.
 """
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sparknlp_tx.artifact import local_path
 from sparknlp_tx.decisions import MULTI, REGRESSION, Decision
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.metrics import CALIBRATION_BINS
 
 MISTAKES = 100
+DRAWN = 200  # labels, at most, in a picture that has a place for each
+WRITTEN = 2_000  # counts, at most, that are written into a confusion matrix
 NAMED = 100  # labels: with more of them, a confusion matrix shows no names
+
+
+def check_pictures_folder(path: str, inputs: Sequence[str] = ()) -> None:
+    """Raise InputError where pictures cannot go to a folder: a file is there or above it, it is an input's, or is read-only.
+
+    Args:
+        inputs: tables, by path or name, and folders of models that are read.
+    """
+    if not path.strip():
+        raise InputError("a folder for pictures", "an empty name", "Give one.")
+    folder = Path(os.path.realpath(local_path(path)))
+    for name in inputs:
+        if "://" in name or not (place := local_path(name)).exists():
+            continue  # a table's name, or elsewhere
+        place = Path(os.path.realpath(place))
+        if folder == place or (place in folder.parents and (place / "_delta_log").exists()):
+            raise InputError(f"a folder of their own for pictures, --pictures {path}", f"that of {name}", "Give another one.")
+    there = folder if os.path.lexists(folder) else next(above for above in folder.parents if os.path.lexists(above))
+    if not there.is_dir():
+        raise InputError(f"a folder for pictures at {path}", f"a file at {there}", "Give another one.")
+    if (there / "_delta_log").exists():
+        raise InputError(
+            f"a folder of their own for pictures, --pictures {path}", f"a Delta table at {there}", "Give another one."
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"a folder that can be written, for pictures at {path}", f"{there} cannot", "Give another one.")
 
 
 def draw_learning_curves(history: Sequence[dict[str, float]], folder: Path, metric: str) -> list[Path]:
@@ -89,15 +120,21 @@ def _draw_confusion(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[s
     """Shares of each true label's rows; the count is written into each cell where there are few labels."""
     from matplotlib.colors import PowerNorm
 
-    size = len(labels)
+    shown = _most_confused(truth, predicted, len(labels))
+    places = np.full(len(labels), -1)
+    places[shown] = np.arange(len(shown))
+    kept = (places[truth] >= 0) & (places[predicted] >= 0)
+    size, all_labels, labels = len(shown), len(labels), [labels[index] for index in shown.tolist()]
     counts = np.zeros((size, size), int)
-    np.add.at(counts, (truth, predicted), 1)
+    np.add.at(counts, (places[truth[kept]], places[predicted[kept]]), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     edge = min(30, max(5, 0.22 * size + 3))
     figure, axes = _figure(edge + 1, edge)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # a few mistakes of many rows can be seen
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true label's rows")
     axes.set(xlabel="predicted", ylabel="true")
+    if size < all_labels:
+        axes.set_title(f"the {size} of {all_labels:,} labels with most mistakes", fontsize=9, loc="left")
     if size <= NAMED:
         font = 9 if size <= 20 else 7
         axes.set_xticks(range(size), [_short(label) for label in labels], rotation=90, fontsize=font)
@@ -107,10 +144,20 @@ def _draw_confusion(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[s
             color = "white" if shares[row, column] > 0.4 else "black"
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color, fontsize=9)
     else:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            if row != column:  # the diagonal's shade says enough, and the mistakes can be read
-                axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7)
+        mistakes = counts * (1 - np.eye(size, dtype=int))  # the diagonal's shade says enough, and the mistakes can be read
+        for cell in np.argsort(-mistakes, axis=None, kind="stable")[: min(WRITTEN, np.count_nonzero(mistakes))].tolist():
+            row, column = divmod(cell, size)
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7)
     return _save(figure, folder / "confusion_matrix.png")
+
+
+def _most_confused(truth: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:
+    """The labels that a confusion matrix has a place for, in their order: all, or those that have most mistakes."""
+    if labels <= DRAWN:
+        return np.arange(labels)
+    wrong = truth != predicted
+    mistakes = np.bincount(truth[wrong], minlength=labels) + np.bincount(predicted[wrong], minlength=labels)
+    return np.sort(np.argsort(-mistakes, kind="stable")[:DRAWN])
 
 
 def _draw_reliability(confidence: np.ndarray, right: np.ndarray, folder: Path) -> Path:
@@ -132,12 +179,14 @@ def _draw_f1(has: np.ndarray, chosen: np.ndarray, labels: Sequence[str], folder:
     """A bar for each label, the worst at the top; how many rows have it is written beside it."""
     right, sizes = (has & chosen).sum(axis=0), has.sum(axis=0) + chosen.sum(axis=0)
     f1 = np.divide(2 * right, sizes, out=np.zeros(len(labels)), where=sizes > 0)
-    order = np.argsort(-f1, kind="stable")
-    figure, axes = _figure(7, max(2.5, 0.2 * len(labels) + 1))
-    axes.barh(range(len(labels)), f1[order], color="tab:blue", height=0.7)
+    order = np.argsort(-f1, kind="stable")[-DRAWN:]
+    figure, axes = _figure(7, max(2.5, 0.2 * len(order) + 1))
+    axes.barh(range(len(order)), f1[order], color="tab:blue", height=0.7)
     names = [f"{_short(labels[index])} ({has[:, index].sum():,})" for index in order]
-    axes.set_yticks(range(len(labels)), names, fontsize=8)
-    axes.set(xlabel="F1", xlim=(0, 1), ylim=(-0.6, len(labels) - 0.4))
+    axes.set_yticks(range(len(order)), names, fontsize=8)
+    axes.set(xlabel="F1", xlim=(0, 1), ylim=(-0.6, len(order) - 0.4))
+    if len(order) < len(labels):
+        axes.set_title(f"the {len(order)} worst of {len(labels):,} labels", fontsize=9, loc="left")
     axes.grid(axis="x", alpha=0.3)
     return _save(figure, folder / "f1_by_label.png")
 
@@ -147,8 +196,12 @@ def _draw_precision_recall(has: np.ndarray, probabilities: np.ndarray, folder: P
     if has.shape[1] == 2 and (has.sum(axis=1) == 1).all():
         has, probabilities = has[:, 1:], probabilities[:, 1:]
     thresholds = np.linspace(0, 1, 101)
-    found = [(probabilities > threshold) for threshold in thresholds]
-    hits, sizes = np.asarray([(f & has).sum() for f in found]), np.asarray([f.sum() for f in found])
+    hits, sizes = np.zeros(len(thresholds), int), np.zeros(len(thresholds), int)
+    for begin in range(0, len(has), 256):  # some rows at a time: there may be thousands of labels
+        rows = slice(begin, begin + 256)
+        below = np.searchsorted(thresholds, probabilities[rows])  # how many thresholds each probability is above
+        for totals, some in ((hits, below[has[rows]]), (sizes, below.ravel())):
+            totals += some.size - np.cumsum(np.bincount(some, minlength=len(thresholds) + 1))[:-1]
     figure, axes = _figure(6, 4)
     axes.plot(thresholds, np.divide(hits, sizes, out=np.ones(len(hits)), where=sizes > 0), label="precision")
     axes.plot(thresholds, hits / max(1, has.sum()), label="recall")
@@ -193,4 +246,6 @@ def _write_csv(header: Sequence[str], rows: Sequence[tuple], folder: Path) -> Pa
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 40 else label[:39] + "…"
+    """A label as a picture shows it: not too long, on one line, and no `$` read as the begin of a formula."""
+    label = " ".join(label.split())
+    return (label if len(label) <= 40 else label[:39] + "…").replace("$", r"\$")

@@ -8,8 +8,10 @@ CHECKPOINT_DIR/sparknlp_tx-fit/
 """
 
 import json
+import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from typing import Any
 
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.errors import InputError
+
+log = logging.getLogger(__name__)
 
 FOLDER = "sparknlp_tx-fit"
 COMPLETE = "complete"
@@ -43,17 +47,62 @@ def fit_folder(checkpoint_dir: str, staging_dir: str, identity: dict[str, Any]) 
             yield Path(work)
         return
     folder = local_path(checkpoint_dir) / FOLDER
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        _begin(folder, json.loads(json.dumps(identity, default=str)))
+        yield folder
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold a file's lock, which ends with the process, however that ends; a disk that knows no locks goes without.
+
+    Raises:
+        InputError: another fit holds it.
+    """
+    import fcntl
+
+    with open(file, "a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "another process"
+            remedy = "Wait for that one to end, or give another checkpointDir."
+            raise InputError(f"no other fit at work in {file.parent}", holder, remedy) from None
+        except OSError as error:
+            log.warning("No lock on %s (%s): let no two fits have one checkpointDir at a time.", file, error)
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _begin(folder: Path, identity: dict[str, Any]) -> None:
+    """Write down what the fit is, or check that it is the one that was begun there."""
     file = folder / "fit.json"
-    identity = json.loads(json.dumps(identity, default=str))
     if file.is_file():
-        _check_same(json.loads(file.read_text()), identity, folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(identity, indent=2) + "\n")
-        os.replace(fresh, file)
-    yield folder
-    shutil.rmtree(folder)
+        _check_same(_begun(file), identity, folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(identity, indent=2) + "\n")
+    os.replace(fresh, file)
+
+
+def _begun(file: Path) -> dict[str, Any]:
+    try:
+        begun = json.loads(file.read_bytes())
+    except ValueError:  # of what is no JSON, and of bytes that are no UTF-8
+        begun = None
+    if not isinstance(begun, dict):
+        remedy = f"Remove the folder {file.parent}, to begin anew, or give another checkpointDir."
+        raise InputError(f"JSON of a fit in {file}", "a damaged file", remedy)
+    return begun
 
 
 def _check_same(begun: dict[str, Any], identity: dict[str, Any], folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,13 @@ from sparknlp_tx.transformers_versions import grouped_by_length
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
+
+# What torchrun, accelerate and MPI leave in the environment of the processes that they start.
+LAUNCHED = {
+    *("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT", "PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+}
+LAUNCHERS = ("TORCHELASTIC_", "ACCELERATE_", "FSDP_", "OMPI_COMM_WORLD_", "MV2_COMM_WORLD_")
 
 # Fields of TrainingArguments that a Param already sets, by the Param's name.
 PARAM_FIELDS = {
@@ -45,12 +54,28 @@ def check_training_args(settings: "TrainingSettings", validated: bool) -> None:
         found = "'metric_for_best_model' in trainingArgs, which metricForBestModel sets"
         raise InputError("each training setting once", found, "Take one of them out.")
     try:
-        trainer_arguments(settings, Path("unused"), validated)
+        with without_launcher():
+            trainer_arguments(settings, Path("unused"), validated)
     except (TypeError, ValueError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             "values that transformers.TrainingArguments takes", f"{training_args} ({reason})", "Change them."
         ) from error
+
+
+@contextmanager
+def without_launcher() -> Iterator[None]:
+    """Within it this process trains alone: what a launcher left in the environment would have it wait for others for ever."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        yield
+        return
+    left = {name: value for name, value in os.environ.items() if name in LAUNCHED or name.startswith(LAUNCHERS)}
+    for name in left:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(left)
 
 
 def training_argument_names() -> list[str]:

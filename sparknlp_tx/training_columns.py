@@ -1,5 +1,6 @@
 """The columns and rows of a DataFrame that a fit works on: texts, labels, weights, and which rows are for validation."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ class TrainingColumns(NamedTuple):
         """
         held_out = F.coalesce(_column(self.validation), F.lit(False)) if self.validation else F.lit(False)
         weight = _column(self.weight).cast("double") if self.weight else F.lit(1.0)
-        bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0)
+        bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0) | (weight == math.inf)
         if self.validation:  # validation rows need no weight
             bad_weight = bad_weight & ~held_out
         invalid = invalid_text(self.text, self.text_pair)

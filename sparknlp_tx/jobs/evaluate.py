@@ -11,17 +11,19 @@ JSON object with all metrics.
 """
 
 import argparse
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
 from sparknlp_tx import tables
-from sparknlp_tx.artifact import check_folder, local_path
+from sparknlp_tx.artifact import local_path
 from sparknlp_tx.cli import make_parser, set_params
 from sparknlp_tx.evaluation import evaluate_rows
 from sparknlp_tx.jobs.score import add_model_flags, explained
 from sparknlp_tx.progress import say
+
+if TYPE_CHECKING:
+    from sparknlp_tx.runs import Tracking
 
 SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "pearson", "spearman", "rmse")
 
@@ -45,22 +47,22 @@ def parser() -> argparse.ArgumentParser:
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Measure a model on a table, and the baselines that are asked for on the same rows."""
+    from sparknlp_tx.runs import check_tracking
     from sparknlp_tx.tracking import load_model
 
     read = tables.open_table(spark, options.input)
     df = read.df
     if options.pictures:
-        check_folder(Path(options.pictures) / "pictures")
+        from sparknlp_tx.pictures import check_pictures_folder
+
+        check_pictures_folder(options.pictures, [options.input, options.model])
     model = set_params(load_model(options.model), options.params)
     if options.label_col:
         model.setLabelCol(options.label_col)
     model.check_labelled(df)
     if options.explain:
         return explained("evaluate", model.explain(df))
-    if options.experiment is not None:
-        from sparknlp_tx.runs import check_tracking
-
-        check_tracking(options.experiment)
+    tracking = check_tracking(options.experiment) if options.experiment is not None else None
     trained = tables.read_table(spark, options.tfidf) if options.tfidf else None
     if trained is not None:
         model.check_labelled(trained)
@@ -86,22 +88,24 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
             + f", {metrics['rows']} rows"
         )
     result = {"job": "evaluate", "model": options.model, "input": options.input, **found}
-    return result | (_log(options, read.version, found) if options.experiment is not None else {})
+    return result | (_log(tracking, options, read.version, found) if tracking else {})
 
 
-def _log(options: argparse.Namespace, version: int | None, found: dict[str, dict[str, float]]) -> dict[str, Any]:
+def _log(
+    place: "Tracking", options: argparse.Namespace, version: int | None, found: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     """Log the metrics to MLflow, as far as it takes them: `test.accuracy` of the model, `tfidf.accuracy` of a baseline."""
     import mlflow
 
     from sparknlp_tx import tracking
     from sparknlp_tx.runs import logged_run
 
-    with logged_run(options.experiment) as run:
-        run("params", mlflow.log_params, {"model": options.model, **options.params})
-        run("data", tracking.log_data, options.input, version, "test")
+    with logged_run(place) as run:
+        run.log("params", mlflow.log_params, {"model": options.model, **options.params})
+        run.log("data", tracking.log_data, options.input, version, "test")
         for way, metrics in found.items():
             prefix = "test" if way == "model" else way
-            run(way, mlflow.log_metrics, {f"{prefix}.{name}": value for name, value in metrics.items()})
+            run.log(way, mlflow.log_metrics, {f"{prefix}.{name}": value for name, value in metrics.items()})
         if options.pictures:
-            run("pictures", mlflow.log_artifacts, str(local_path(options.pictures)), "pictures")
+            run.log("pictures", mlflow.log_artifacts, str(local_path(options.pictures)), "pictures")
     return run.result()

@@ -22,7 +22,6 @@ from sparknlp_tx import tables
 from sparknlp_tx.classification import TransformerClassificationModel
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
-from sparknlp_tx.observation import ScoringObservation
 from sparknlp_tx.outputs import Output
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.progress import say, since
@@ -30,6 +29,7 @@ from sparknlp_tx.progress import say, since
 if TYPE_CHECKING:
     from sparknlp_tx.explain import ScoringPlan
     from sparknlp_tx.explain_training import TrainingPlan
+    from sparknlp_tx.runs import Tracking
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +59,7 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         InputError: the input, the output or the model is refused; nothing was touched.
         JobError: scoring or writing has failed; the output is as it was.
     """
+    from sparknlp_tx.runs import check_tracking
     from sparknlp_tx.tracking import load_model
 
     begin = time.monotonic()
@@ -76,38 +77,26 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     rows = _without_labels(rows, scores)
     if output is not None:
         output.check_columns(rows.schema)
-    if options.experiment is not None:
-        from sparknlp_tx.runs import check_tracking
-
-        check_tracking(options.experiment)
+    tracking = check_tracking(options.experiment) if options.experiment is not None else None
     if options.explain or output is None:
         return explained("score", model.explain(read.df))
     model.check_executors(spark)
     output.check_constraints(read.df)
     output.create(rows.schema)
     output.write(rows)
-    return _result(options, read, model, output, observation, begin)
-
-
-def _result(
-    options: argparse.Namespace,
-    read: tables.OpenedTable,
-    model: TransformerClassificationModel,
-    output: Output,
-    observation: ScoringObservation,
-    begin: float,
-) -> dict[str, Any]:
-    """What was done; nothing in it can make a job fail whose table is written."""
     metrics = observation.metrics
+    result = _result(options, output, metrics, begin)
+    return result | (_log(tracking, options, model, read, metrics) if tracking else {}) | {"metrics": metrics}
+
+
+def _result(options: argparse.Namespace, output: Output, metrics: dict[str, float], begin: float) -> dict[str, Any]:
+    """What was done; nothing in it can make a job fail whose table is written."""
     version, rows = output.written()
     rows = int(metrics["rows"]) if rows is None and metrics else rows
     seconds = since(begin)
     told = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
     say(f"scored {told} to {options.output} (version {version})")
-    result = {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
-    if options.experiment is not None:
-        result |= _log(options, model, read, metrics)
-    return result | {"metrics": metrics}
+    return {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
 
 
 def _kept(df: DataFrame, names: list[str] | None) -> list[str]:
@@ -142,7 +131,11 @@ def explained(job: str, plan: "ScoringPlan | TrainingPlan") -> dict[str, Any]:
 
 
 def _log(
-    options: argparse.Namespace, model: TransformerClassificationModel, read: tables.OpenedTable, metrics: dict[str, float]
+    found: "Tracking",
+    options: argparse.Namespace,
+    model: TransformerClassificationModel,
+    read: tables.OpenedTable,
+    metrics: dict[str, float],
 ) -> dict[str, Any]:
     """Log a finished job to MLflow, as far as it takes it."""
     import mlflow
@@ -150,8 +143,8 @@ def _log(
     from sparknlp_tx import tracking
     from sparknlp_tx.runs import logged_run
 
-    with logged_run(options.experiment) as run:
-        run("scoring", tracking.log_scoring, model, options.model, metrics)
-        run("data", tracking.log_data, options.input, read.version, "scoring")
-        run("output", mlflow.set_tag, "output", options.output)
+    with logged_run(found) as run:
+        run.log("how it was scored", tracking.log_scoring, model, options.model, metrics)
+        run.log("the input", tracking.log_data, options.input, read.version, "scoring")
+        run.log("the output", mlflow.set_tag, "output", options.output)
     return run.result()

@@ -11,6 +11,8 @@ results: where the model lies, the MLflow run, metrics, seconds.
 """
 
 import argparse
+import logging
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,16 +21,20 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx import tables
-from sparknlp_tx.artifact import check_absent, check_folder, local_path
+from sparknlp_tx.artifact import check_absent, check_space, local_path
 from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.cli import add_param_flags, make_parser, set_params
-from sparknlp_tx.errors import InputError, JobError, reason_of
+from sparknlp_tx.errors import InputError, JobError, input_error_in, reason_of
 from sparknlp_tx.jobs.score import explained
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
-    from sparknlp_tx.runs import RunLog
+    from sparknlp_tx.runs import LoggedRun
+
+log = logging.getLogger(__name__)
+
+LEAST_BYTES = 16 * 1024 * 1024  # free at --model-dir: the smallest models take as much
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,55 +52,121 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Fit on a Delta table, save, evaluate, log it all to MLflow."""
-    import mlflow
+    """Check all that can be known, fit on a Delta table, save, evaluate, log it all to MLflow.
 
-    from sparknlp_tx import tracking
+    The model is saved before all else that could fail; pictures and logging do not fail the job.
+    """
     from sparknlp_tx.runs import check_tracking, logged_run
 
-    check_absent(options.model_dir, options.overwrite)
-    check_folder(options.model_dir)
+    _check_model_dir(options)
     splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
     read = {split: tables.open_table(spark, table) for split, table in splits.items()}
     frames = {split: opened.df for split, opened in read.items()}
     estimator, rows = _training_rows(frames, _estimator(options))
-    check_tracking(options.experiment, options.registered_model)
     if options.explain:
         return explained("train", estimator.explain(rows))
+    tracking = check_tracking(options.experiment, options.registered_model)
     estimator.check(rows)
-    with logged_run(options.experiment) as run:
-        for split, table in splits.items():
-            run("data", tracking.log_data, table, read[split].version, "training" if split == "train" else split)
+    with logged_run(tracking) as run:
+        _log_inputs(run, splits, {split: opened.version for split, opened in read.items()})
         model = estimator.fit(rows)
         _save(model, options)
-        run("training", tracking.log_training, model)
-        metrics = _evaluate(model, frames, local_path(options.model_dir) / "pictures", run)
-        # beside the last of those logged on the way
-        run("metrics", mlflow.log_metrics, metrics, step=model.summary["history"][-1]["step"])
-        logged = run("model", tracking.log_model, model, registered_model_name=options.registered_model)
-        if logged is None and options.registered_model:
-            remedy = "log it again by mlflow.start_run() and sparknlp_tx.log_model(model, registered_model_name=...)"
-            told = (
-                f"The model is trained and stands in {options.model_dir}, but is not registered as {options.registered_model!r}"
-            )
-            raise JobError(f"{told} ({run.missing[-1]}): {remedy}")
-    return _train_result(options, run, model, metrics, logged)
+        metrics, pictures = _evaluated(model, frames, options)
+        logged = _log(run, model, metrics, pictures, options)
+        result = _train_result(options, run, model, metrics, logged)
+        _check_registered(options, run, logged)
+    return result | {name: value for name, value in run.result().items() if name == "not_logged"}
+
+
+def _check_model_dir(options: argparse.Namespace) -> None:
+    """Raise InputError where a model cannot be saved at --model-dir; a link there is followed, to where it points."""
+    given = local_path(options.model_dir)
+    target = Path(os.path.realpath(given))
+    if given.is_symlink():
+        options.model_dir = str(target)
+    check_absent(target, options.overwrite)
+    above = next(folder for folder in target.parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"a folder for {given}", f"a file at {above}", "Give another --model-dir.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(
+            f"a folder that can be written, for {given}", f"none, {above} is read-only", "Give another --model-dir."
+        )
+    check_space(above, LEAST_BYTES, "the model")
 
 
 def _save(model: TransformerClassificationModel, options: argparse.Namespace) -> None:
-    """Save a model at once; where its place fails, elsewhere.
+    """Save the model at --model-dir; where that fails by now, in a folder of the temporary one that is kept.
 
     Raises:
-        JobError: its place has failed; says where the model is.
+        JobError: it is not at --model-dir; says where it is.
     """
     try:
         model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
-    except Exception as error:  # a disk that is full, a mount that is gone
-        rescue = Path(tempfile.mkdtemp(prefix="sparknlp_tx-model-"), "model")
-        model.save(str(rescue))
+    except Exception as error:
+        kept = Path(tempfile.mkdtemp(prefix="sparknlp_tx-kept-")) / "model"
+        try:
+            model.save(str(kept))
+        except Exception as other:
+            what = f"The model was trained, but could be saved neither at {options.model_dir} ({reason_of(error)}) nor at {kept} ({reason_of(other)})."
+            raise JobError(f"{what} Free some space and train again.") from error
+        what = f"The model was trained, but could not be saved at {options.model_dir} ({reason_of(error)})."
+        raise JobError(f"{what} It is whole at {kept}: copy it from there. Nothing was evaluated or logged of it.") from error
+
+
+def _log_inputs(run: "LoggedRun", splits: dict[str, str], versions: dict[str, int | None]) -> None:
+    from sparknlp_tx import tracking
+
+    for split, table in splits.items():
+        context = "training" if split == "train" else split
+        run.log(f"the {split} table", tracking.log_data, table, versions[split], context)
+
+
+def _evaluated(
+    model: TransformerClassificationModel, frames: dict[str, DataFrame], options: argparse.Namespace
+) -> tuple[dict[str, float], Path]:
+    """The metrics, and the folder of the pictures.
+
+    Raises:
+        JobError: scoring failed; the model stands.
+    """
+    pictures = local_path(options.model_dir) / "pictures"
+    try:
+        return _evaluate(model, frames, pictures), pictures
+    except Exception as error:
+        what = f"The model was trained and is whole at {options.model_dir}, but could not be evaluated: {input_error_in(error) or reason_of(error)}"
+        raise JobError(f"{what} Evaluate it with: sparknlp-tx evaluate --model {options.model_dir} --input TABLE.") from error
+
+
+def _log(
+    run: "LoggedRun",
+    model: TransformerClassificationModel,
+    metrics: dict[str, float],
+    pictures: Path,
+    options: argparse.Namespace,
+) -> "ModelInfo | None":
+    """Log what came of the training; the model last, as it takes longest. Returns what MLflow says of the model."""
+    import mlflow
+
+    from sparknlp_tx import tracking
+
+    run.log("metrics of the training", tracking.log_missed_metrics)
+    run.log("the training's Params and history", tracking.log_training, model)
+    if pictures.is_dir():
+        run.log("pictures", mlflow.log_artifacts, str(pictures), "pictures")
+    last = model.summary["history"][-1]["step"] if model.summary["history"] else 0  # beside the last of those on the way
+    run.log("metrics", mlflow.log_metrics, metrics, step=last)
+    return run.log("the model", tracking.log_model, model, registered_model_name=options.registered_model)
+
+
+def _check_registered(options: argparse.Namespace, run: "LoggedRun", logged: "ModelInfo | None") -> None:
+    """Raise JobError where the model was to be registered and is not."""
+    if options.registered_model is not None and (logged is None or logged.registered_model_version is None):
         raise JobError(
-            f"The model is trained, but {options.model_dir} takes it not ({reason_of(error)}): it is in {rescue}."
-        ) from error
+            f"The model is whole at {options.model_dir} (MLflow run {run.run_id}), but is not registered as "
+            f"{options.registered_model!r}; not logged: {', '.join(run.not_logged) or 'nothing else'}. Load it with "
+            "TransformerClassificationModel.load and log it with sparknlp_tx.tracking.log_model when MLflow answers."
+        )
 
 
 def _estimator(options: argparse.Namespace) -> TransformerClassifier:
@@ -125,12 +197,8 @@ def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifie
     return estimator.joined(frames["train"], frames["validation"])
 
 
-def _evaluate(
-    model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path, run: "RunLog"
-) -> dict[str, float]:
+def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path) -> dict[str, float]:
     """Metrics of the splits that were not trained on, as `test.accuracy`; how long scoring takes; pictures of the last of them."""
-    import mlflow
-
     from sparknlp_tx.evaluation import evaluate_rows
     from sparknlp_tx.pictures import draw_learning_curves, draw_scores
 
@@ -144,20 +212,18 @@ def _evaluate(
         if found.metrics["rows"]:
             metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
     metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
-
-    def draw() -> None:
+    try:
         draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
         if found.texts and found.logits is not None:
             draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
-        mlflow.log_artifacts(str(pictures), "pictures")
-
-    run("pictures", draw)
+    except Exception as error:  # matplotlib's, or the disk's
+        log.warning("Not all pictures could be drawn: %s", error)
     return metrics
 
 
 def _train_result(
     options: argparse.Namespace,
-    run: "RunLog",
+    run: "LoggedRun",
     model: TransformerClassificationModel,
     metrics: dict[str, float],
     logged: "ModelInfo | None",
@@ -165,7 +231,8 @@ def _train_result(
     return {
         "job": "train",
         "model_dir": options.model_dir,
-        **run.result(),
+        "run_id": run.run_id,
+        "experiment_id": run.experiment_id,
         "model_uri": logged.model_uri if logged else None,
         "registered_model": options.registered_model,
         "registered_version": logged.registered_model_version if logged else None,

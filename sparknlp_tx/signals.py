@@ -1,0 +1,48 @@
+"""How a job ends that is told to: SIGTERM, every scheduler's way, ends it as Ctrl-C does, with all that is to be put away."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Terminated(SystemExit):
+    """The process was told to end (SIGTERM). A SystemExit, so that nothing on the way takes it for an error."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextmanager
+def terminations() -> Iterator[None]:
+    """Within it SIGTERM raises `Terminated`; that and Ctrl-C end in a sentence and the exit codes 143 and 130.
+
+    Signals can be handled in a process's main thread only; elsewhere (a notebook's, a service's) nothing is changed. A handler
+    that is not Python's default is left as well: whoever set it has a way of their own.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise SystemExit(128 + signal.SIGINT) from None
+    except Terminated:
+        _say("told to end (SIGTERM)")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut off what is being put away
+    raise Terminated
+
+
+def _say(what: str) -> None:
+    print(f"error: The job was {what} before its work was done. Run it again.", file=sys.stderr, flush=True)

@@ -1,0 +1,126 @@
+"""The training job and its parts: what is refused beforehand, and what no later fault may take away."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pytest
+
+from sparknlp_tx.decisions import SINGLE, decision_for
+from sparknlp_tx.errors import InputError, JobError
+from sparknlp_tx.resume import FOLDER, fit_folder
+
+
+def options(path, overwrite=False):
+    return argparse.Namespace(model_dir=str(path), overwrite=overwrite, registered_model=None)
+
+
+def test_a_model_dir_under_a_file_is_refused(tmp_path):
+    from sparknlp_tx.jobs.train import _check_model_dir
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="a file at"):
+        _check_model_dir(options(tmp_path / "file" / "models" / "one"))
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a folder", "dangling"])
+def test_a_link_is_followed(there, tmp_path):
+    from sparknlp_tx.jobs.train import _check_model_dir
+
+    if there:
+        (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    given = options(tmp_path / "link", overwrite=True)
+    _check_model_dir(given)
+    assert given.model_dir == str(tmp_path / "real")
+
+
+class Saved:
+    """A model whose first save fails, as on a disk that is full by then."""
+
+    saved = None
+
+    def save(self, path):
+        if self.saved is None:
+            self.saved = ""
+            raise OSError("No space left on device")
+        self.saved = path
+
+
+def test_a_model_that_cannot_be_saved_is_kept_elsewhere(tmp_path, monkeypatch):
+    from sparknlp_tx.jobs.train import _save
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model = Saved()
+    with pytest.raises(JobError) as told:
+        _save(model, options("/full/model"))
+    assert model.saved.startswith(str(tmp_path))
+    assert model.saved in str(told.value)
+    assert "No space left" in str(told.value)
+
+
+def test_two_fits_do_not_share_a_folder(tmp_path):
+    with fit_folder(str(tmp_path), "", {"a": 1}), pytest.raises(InputError, match=str(os.getpid())):  # noqa: SIM117
+        with fit_folder(str(tmp_path), "", {"a": 1}):
+            pass
+    with fit_folder(str(tmp_path), "", {"a": 2}):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_damaged_fit_is_named(content, tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "fit.json").write_bytes(content)
+    with pytest.raises(InputError, match=FOLDER), fit_folder(str(tmp_path), "", {"a": 1}):
+        pass
+    assert (tmp_path / FOLDER / "fit.json").read_bytes() == content
+
+
+def test_weights_of_0_only_are_refused():
+    from sparknlp_tx.training import _check_weights
+
+    with pytest.raises(InputError, match="weight"):
+        _check_weights(datasets.Dataset.from_dict({"weight": [0.0, 0.0]}))
+    _check_weights(datasets.Dataset.from_dict({"weight": [0.0, 1.0]}))
+    _check_weights(datasets.Dataset.from_dict({"labels": [0]}))
+
+
+def test_what_a_launcher_left_does_not_hang(tmp_path):
+    script = """
+import os
+from pathlib import Path
+from sparknlp_tx.training_arguments import without_launcher
+from transformers import TrainingArguments
+before = dict(os.environ)
+with without_launcher():
+    args = TrainingArguments(output_dir="unused", use_cpu=True, report_to="none")
+assert args.world_size == 1 and dict(os.environ) == before
+"""
+    left = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+    subprocess.run([sys.executable, "-c", script], env=os.environ | left, check=True, timeout=120, cwd=tmp_path)
+
+
+def test_labels_that_look_like_formulas_and_thousands_of_them(tmp_path):
+    from sparknlp_tx.pictures import draw_scores
+
+    names = [f"$label_{{{n}$ \\frac{{" for n in range(4000)]
+    logits = np.random.default_rng(0).normal(size=(500, 4000)).astype(np.float32)
+    files = draw_scores(decision_for(SINGLE, names), logits, np.arange(500) * 8, ["text"] * 500, tmp_path)
+    assert all(file.stat().st_size for file in files)
+    few = draw_scores(decision_for(SINGLE, names[:3]), logits[:9, :3], np.arange(9) % 3, ["text"] * 9, tmp_path / "few")
+    assert all(file.stat().st_size for file in few)
+
+
+def test_pictures_have_a_folder_of_their_own(tmp_path):
+    from sparknlp_tx.pictures import check_pictures_folder
+
+    (tmp_path / "file").write_text("")
+    (tmp_path / "table" / "_delta_log").mkdir(parents=True)
+    for place in ("file", "file/below", "table", "table/below"):
+        with pytest.raises(InputError, match="pictures"):
+            check_pictures_folder(str(tmp_path / place), [str(tmp_path / "table")])
+    check_pictures_folder(str(tmp_path / "new" / "one"), [str(tmp_path / "table"), "main.a.b"])
