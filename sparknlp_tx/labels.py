@@ -109,7 +109,7 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     """
     name = label_name(column, df)
     plain = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
-    numbers = any(label.lstrip("-").isdigit() for label in labels)
+    numbers = any(_canonical(label).lstrip("-").isdigit() for label in labels)
     places = [str(n) for n in range(len(labels))] if plain and not numbers else [_canonical(name) for name in labels]
     if not plain:
         places = list(labels)

@@ -63,9 +63,9 @@ def test_a_model_that_cannot_be_saved_is_kept_elsewhere(tmp_path, monkeypatch):
 
 
 def test_two_fits_do_not_share_a_folder(tmp_path):
-    with fit_folder(str(tmp_path), "", {"a": 1}), pytest.raises(InputError, match=str(os.getpid())):  # noqa: SIM117
-        with fit_folder(str(tmp_path), "", {"a": 1}):
-            pass
+    second = fit_folder(str(tmp_path), "", {"a": 1})
+    with fit_folder(str(tmp_path), "", {"a": 1}), pytest.raises(InputError, match=str(os.getpid())):
+        second.__enter__()
     with fit_folder(str(tmp_path), "", {"a": 2}):
         pass
     assert not list(tmp_path.iterdir())
