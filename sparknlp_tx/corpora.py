@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -213,13 +214,23 @@ def _read_group(spark: SparkSession, files: list[Path], dialect: Dialect) -> Dat
         raise InputError("files of one kind for a split", found, "Move some away.")
     if READERS[kinds[0]] == "csv":
         return _delimited(spark, files, dialect)
-    paths = [re.sub(r"([\\\[\]{}*?])", r"\\\1", str(file)) for file in files]  # a name is no pattern
+    paths = [str(_plainly_named(file)) for file in files]
     if READERS[kinds[0]] == "parquet":
         return spark.read.parquet(*paths)
     arrays = [_checked_json(file) for file in files]
     if len(set(arrays)) > 1:
         raise InputError("json files of one kind for a split", "arrays and lines", "Move some away.")
     return spark.read.option("multiLine", arrays[0]).json(paths)
+
+
+def _plainly_named(file: Path) -> Path:
+    """A file whose name Spark takes for no pattern, nor leaves out, nor reads as packed: itself, or a copy."""
+    packed = file.suffix if file.suffix in (".gz", ".bz2", ".zst") else ""
+    if not re.search(r"[\[\]{}*?\\]", str(file)) and (packed or file.suffix.lower() not in OPENERS):
+        return file
+    copy = temporary_directory("named") / f"file.{_kind(file)}{file.suffix.lower() if file.suffix.lower() in OPENERS else ''}"
+    shutil.copyfile(file, copy)
+    return copy
 
 
 def _delimited(spark: SparkSession, files: list[Path], dialect: Dialect) -> DataFrame:

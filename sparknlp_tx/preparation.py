@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FractionalType
+from pyspark.sql.types import ArrayType, FractionalType, StringType
 
 from sparknlp_tx import splits as splits_of
 from sparknlp_tx import tables
 from sparknlp_tx.artifact import local_path
+from sparknlp_tx.labels import label_names
 from sparknlp_tx.outputs import write_table
 from sparknlp_tx.tokenization import TextEncoder
 from sparknlp_tx.training_columns import text_column
@@ -39,12 +40,16 @@ def carve_splits(splits: dict[str, DataFrame], seed: int) -> dict[str, DataFrame
     drawn = splits_of.draw(seed, [F.col(name) for name in train.columns if name != "label"])
     spread = not isinstance(label, ArrayType | FractionalType)  # else there is nothing to stratify by
     place = splits_of.place(drawn, F.col("label") if spread else None)
-    placed = train.withColumn("__place", place)
+    placed = train.withColumn("__place", place).withColumn("__part", F.lit(HELD_OUT))
+    if spread:  # of a label of a few rows a part is one text, as long as train keeps one
+        first = F.min("__place").over(Window.partitionBy("label"))
+        placed = placed.withColumn("__part", F.when(first <= 1 / (len(missing) + 1), F.greatest(F.lit(HELD_OUT), first)))
+        placed = placed.withColumn("__part", F.coalesce("__part", F.lit(HELD_OUT)))
     carved = {}
     for number, split in enumerate(missing):
-        inside = (F.col("__place") > number * HELD_OUT) & (F.col("__place") <= (number + 1) * HELD_OUT)
-        carved[split] = placed.filter(inside).drop("__place")
-    carved["train"] = placed.filter(F.col("__place") > len(missing) * HELD_OUT).drop("__place")
+        inside = (F.col("__place") > number * F.col("__part")) & (F.col("__place") <= (number + 1) * F.col("__part"))
+        carved[split] = placed.filter(inside).drop("__place", "__part")
+    carved["train"] = placed.filter(F.col("__place") > len(missing) * F.col("__part")).drop("__place", "__part")
     return splits | carved
 
 
@@ -62,6 +67,9 @@ def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
             continue
         if isinstance(kind, FractionalType):
             return []
+        if isinstance(kind, ArrayType) and not isinstance(kind.elementType, StringType):  # 0 and 1 for each label, by place
+            longest = df.agg(F.max(F.size("label")).alias("n")).collect()[0]["n"] or 0
+            return [(place, str(place)) for place in range(longest)]
         labels = df.select((F.explode("label") if isinstance(kind, ArrayType) else F.col("label")).alias("label"))
         found = labels if found is None else found.union(labels)
     if found is None:
@@ -118,8 +126,8 @@ def _profile_split(df: DataFrame) -> dict[str, Any]:
     report["characters"] = {name: row[name] for name in ("min", "mean", "p50", "p95", "max")}
     if not isinstance(df.schema["label"].dataType, FractionalType):
         several = isinstance(df.schema["label"].dataType, ArrayType)
-        labels = df.select((F.explode("label") if several else F.col("label")).alias("label"))
-        labels = labels.select(F.col("label").cast("string").alias("label"))
+        names = F.explode(label_names("label", df)) if several else F.col("label").cast("string")
+        labels = df.select(names.alias("label"))
         report["labels"] = {r["label"]: r["count"] for r in labels.groupBy("label").count().orderBy("label").collect()}
     return report
 

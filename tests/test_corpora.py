@@ -199,3 +199,48 @@ def test_mnli_has_two_of_each(spark, tmp_path, caplog):
     splits = read_corpus(spark, Source("glue/mnli", path=str(tmp_path)))
     assert sorted(splits) == ["test", "test_mismatched", "train", "validation", "validation_mismatched"]
     assert sorted(row["label"] or 0 for row in splits["test"].collect()) == [0, 2]
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 8, 9, 30])
+def test_a_few_rows_a_label_give_what_they_can(spark, rows):
+    df = spark.range(2 * rows).select(
+        F.concat(F.lit("t "), "id").alias("text"), (F.col("id") % 2).cast("string").alias("label")
+    )
+    splits = carve_splits({"train": df}, seed=1)
+    counts = {split: part.count() for split, part in splits.items()}
+    assert sum(counts.values()) == 2 * rows
+    assert (counts["validation"] >= 2, counts["test"] >= 2, counts["train"] >= 2) == (rows > 2, rows > 2, True)
+
+
+def test_each_row_is_in_one_part_whatever_its_draw(spark):
+    """At the bounds: draws that end in 000000 were in no part."""
+    from sparknlp_tx.splits import PLACES, place
+
+    draws = [0, 1, PLACES - 1, PLACES, -PLACES, -1, 2**63 - 1, -(2**63), 99_999, 100_000, 199_999, 200_000]
+    df = spark.createDataFrame([(draw,) for draw in draws], "draw long")
+    places = [row[0] for row in df.select(place(F.col("draw"))).collect()]
+    assert all(0 < p <= 1 for p in places)
+
+
+def test_indicators_are_labels_by_their_place(spark, tmp_path):
+    rows = [(f"text {n}", [n % 2, 0, 1]) for n in range(30)]
+    df = spark.createDataFrame(rows, "text string, label array<int>")
+    written = prepare(spark, {"train": df}, str(tmp_path), "x", seed=1)
+    assert rows_of(spark.read.format("delta").load(written["labels"])) == [(0, "0"), (1, "1"), (2, "2")]
+    report = profile({"train": df})
+    assert report["splits"]["train"]["labels"] == {"0": 15, "2": 30}
+
+
+def test_files_with_odd_names_and_fields_of_structs(spark, tmp_path):
+    (tmp_path / "tickets[1].json").write_text('[{"text": "a", "label": 1},\n {"text": "b", "label": 2}]')
+    assert rows_of(read_corpus(spark, Source(str(tmp_path / "tickets[1].json")))["train"]) == [("a", 1), ("b", 2)]
+    (tmp_path / "{a}.NDJSON").write_text('{"ticket": {"text": "a"}, "label": "x"}\n')
+    source = str(tmp_path / "{a}.NDJSON")
+    assert rows_of(read_corpus(spark, Source(source, text="ticket.text"))["train"]) == [("a", "x")]
+    with pytest.raises(InputError, match=r"ticket\.text"):
+        read_corpus(spark, Source(source, text="ticket"))
+    (tmp_path / "b.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "b", "labe\n')
+    with pytest.raises(InputError, match="1 of 2 lines .* line 2"):
+        read_corpus(spark, Source(str(tmp_path / "b.jsonl")))
+    (tmp_path / "C.CSV").write_text(" Text , label\n'a, b',x\n".replace("'", '"'))
+    assert rows_of(read_corpus(spark, Source(str(tmp_path / "C.CSV")))["train"]) == [("a, b", "x")]

@@ -83,6 +83,8 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     kept = preparation.save_profile(spark, report, options.output, name)
     print_profile(report)
     rows = {split: part["rows"] for split, part in report["splits"].items()}
+    for split in (split for split, number in rows.items() if not number):
+        say(f"warning: {split} has no rows: there are too few to take some; leave --{split} out in train")
     return {"job": "prepare", "tables": written, "rows": rows, "profile": kept, "seconds": since(begin)}
 
 
