@@ -191,7 +191,13 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
 
         Returns:
             The scored DataFrame, and the observation: after the first action on the DataFrame its `metrics` are there.
+
+        Raises:
+            InputError: as `transform`, and on a stream, of which Spark tells no such counters.
         """
+        if getattr(dataset, "isStreaming", False):
+            remedy = "transform takes streams; observe takes each batch of one, in foreachBatch."
+            raise InputError("a table to observe", "a stream", remedy)
         observation = ScoringObservation()
         return self._transform(dataset, observation), observation
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import Column, DataFrame, SparkSession
 
-from sparknlp_tx.decisions import MULTI
+from sparknlp_tx.decisions import MULTI, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
 from sparknlp_tx.params import TransformerClassifierParams
@@ -129,11 +129,14 @@ class ClassificationModelMethods(TransformerClassifierParams):
             InputError: a text column or the label column is missing, or of a type that does not go with the model; weights that are
                 null, NaN or negative.
         """
+        from sparknlp_tx.curves import curve_of
         from sparknlp_tx.evaluation import evaluate_rows
 
         self.check_labelled(dataset)
         found = evaluate_rows(self, dataset)
-        return EvaluationSummary(found.metrics, found.by_label, list(self.labels), lambda: self.transform(dataset))
+        binary = self.decision.problem_type == SINGLE and self.numClasses == 2
+        curve = curve_of(self.copy(), dataset) if binary else None
+        return EvaluationSummary(found.metrics, found.by_label, list(self.labels), lambda: self.transform(dataset), curve)
 
     def check_labelled(self, dataset: DataFrame) -> None:
         """Check that a DataFrame has the columns to evaluate the model on; starts no job.

@@ -187,7 +187,8 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
             not other.quote and _quotes_are_a_writers(text, best) and other.records == best.records
         ):
             continue
-        if not other.quote and best.records != other.records and _is_quoted_throughout(text, best):
+        minimal = best.sep != "\t" and _is_quoted_where_needed(text, best)
+        if not other.quote and best.records != other.records and (minimal or _is_quoted_throughout(text, best)):
             continue
         line = _first_difference(text, best, other) + skipped
         raise InputError(

@@ -10,6 +10,8 @@ from sparknlp_tx.display import Shown, metric_items, training_lines
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparknlp_tx.curves import Curve
+
 
 class TrainingSummary(Shown, dict):
     """`training.TrainingResult` as a dict, and `int8`; what Spark ML's summaries have goes by their names.
@@ -66,10 +68,11 @@ class EvaluationSummary(Shown, dict):
         by_label: Mapping[str, np.ndarray],
         labels: Sequence[str],
         predictions: "Callable[[], DataFrame]",
+        curve: "Callable[[], Curve] | None" = None,
     ):
         super().__init__(metrics)
         self.labels = list(labels)
-        self._by_label, self._predictions = by_label, predictions
+        self._by_label, self._predictions, self._curve = by_label, predictions, curve
 
     def _shown(self) -> tuple[str, dict[str, str]]:
         lines = {name: f"{value:.4f}" for name, value in metric_items(self)}
@@ -108,6 +111,41 @@ class EvaluationSummary(Shown, dict):
     def areaUnderROC(self) -> float:
         """Area under the ROC curve: of label 1 of two, else the mean over the labels."""
         return self["roc_auc"]
+
+    def _curve_for(self, name: str) -> "Curve":
+        """What the tables of thresholds are made from: of a model of two labels, one a row; scores the rows at the first call."""
+        if self._curve is None:
+            raise MetricError(f"no {name} for this kind of task: it is of models of two labels, one of them a row")
+        return self._curve()
+
+    @property
+    def roc(self) -> "DataFrame":
+        """The ROC curve, `FPR` and `TPR`; as the tables below of label 1 of two. The first of them scores the rows again."""
+        return self._curve_for("roc").roc()
+
+    @property
+    def pr(self) -> "DataFrame":
+        """The curve of `recall` and `precision`."""
+        return self._curve_for("pr").pr()
+
+    @property
+    def precisionByThreshold(self) -> "DataFrame":
+        """`threshold` and `precision`, of each probability of label 1 that there is; of 1,000 to 2,000 of them where there are more."""
+        return self._curve_for("precisionByThreshold").precision()
+
+    @property
+    def recallByThreshold(self) -> "DataFrame":
+        """`threshold` and `recall`."""
+        return self._curve_for("recallByThreshold").recall()
+
+    @property
+    def fMeasureByThreshold(self) -> "DataFrame":
+        """`threshold` and `F-Measure` with beta 1; a property, as Spark ML's."""
+        return self.fBetaByThreshold(1.0)
+
+    def fBetaByThreshold(self, beta: float) -> "DataFrame":
+        """As `fMeasureByThreshold`, with another beta."""
+        return self._curve_for("fMeasureByThreshold").f_measure(beta)
 
     @property
     def precisionByLabel(self) -> list[float]:

@@ -30,14 +30,15 @@ def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: S
     scored = dataset.withColumn(struct, score(F.struct(*map(text_column, texts))))
     if observation is not None:
         scored = observation.on(scored, struct)
+    values = []
     for field, name in scoring.columns.items():
         value = F.col(f"`{struct}`.{field}")
         if field in ("rawPrediction", "probability"):
             value = F.when(value.isNotNull(), array_to_vector(value))
-        scored = scored.withColumn(name, value)
         attributes = _attributes(field, name, scoring.decision)
-        scored = scored.withMetadata(name, {"ml_attr": attributes}) if attributes else scored
-    return scored.drop(struct)
+        # `alias` takes a name as it stands, dots and all; `withMetadata` would look for a field of a struct
+        values.append(value.alias(name, metadata={"ml_attr": attributes}) if attributes else value.alias(name))
+    return scored.select("*", *values).drop(struct)
 
 
 def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:

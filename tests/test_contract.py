@@ -74,10 +74,6 @@ def test_thresholds_are_treated_as_there(model):
 
 # What its summaries have and ours have not, and why.
 SUMMARY_LEFT_OUT = {
-    **dict.fromkeys(
-        ("roc", "pr"), "tables of all thresholds: evaluate --pictures; BinaryClassificationEvaluator on predictions"
-    ),
-    **dict.fromkeys((f"{name}ByThreshold" for name in ("fMeasure", "precision", "recall")), "as roc"),
     **dict.fromkeys(("falsePositiveRateByLabel", "weightedFalsePositiveRate"), "precisionByLabel"),
     "weightedTruePositiveRate": "weightedRecall",
     **dict.fromkeys(("featuresCol", "labelCol", "predictionCol", "probabilityCol", "scoreCol", "weightCol"), "the model's"),
