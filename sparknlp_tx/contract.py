@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import Column, DataFrame, SparkSession
 
-from sparknlp_tx.decisions import MULTI, SINGLE
+from sparknlp_tx.decisions import MULTI
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
 from sparknlp_tx.params import TransformerClassifierParams
@@ -134,8 +134,7 @@ class ClassificationModelMethods(TransformerClassifierParams):
 
         self.check_labelled(dataset)
         found = evaluate_rows(self, dataset)
-        binary = self.decision.problem_type == SINGLE and self.numClasses == 2
-        curve = curve_of(self.copy(), dataset) if binary else None
+        curve = curve_of(self.copy(), dataset) if self.numClasses == 2 and not self._several else None
         return EvaluationSummary(found.metrics, found.by_label, list(self.labels), lambda: self.transform(dataset), curve)
 
     def check_labelled(self, dataset: DataFrame) -> None:

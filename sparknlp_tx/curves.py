@@ -95,8 +95,9 @@ def measured_curve(scored: DataFrame) -> Curve:
     known = scored.filter(F.col("__truth").isin(0, 1) & F.col("__score").isNotNull())
     weight = F.sum(F.col("__weight") * F.col("__truth")).alias("right"), F.sum(F.col("__weight")).alias("both")
     distinct = known.groupBy("__score").agg(*weight)
-    place = F.row_number().over(Window.orderBy(F.desc("__score"))) - 1
-    size = F.greatest(F.lit(1), F.floor(F.count(F.lit(1)).over(Window.partitionBy()) / BINS))
+    whole = Window.partitionBy(F.col("both") < 0)  # of all: one partition that is asked for is none that Spark warns of
+    place = F.row_number().over(whole.orderBy(F.desc("__score"))) - 1
+    size = F.greatest(F.lit(1), F.floor(F.count(F.lit(1)).over(whole) / BINS))
     binned = distinct.withColumns({"place": place, "size": size}).groupBy(F.floor(F.col("place") / F.col("size")).alias("bin"))
     rows = binned.agg(F.min("__score"), F.sum("right"), F.sum("both")).orderBy("bin").collect()
     thresholds, right, both = (np.asarray([row[n] for row in rows], np.float64) for n in (1, 2, 3))
