@@ -111,7 +111,7 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     plain = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
     numbers = any(_canonical(label).lstrip("-").isdigit() for label in labels)
     places = [str(n) for n in range(len(labels))] if plain and not numbers else [_canonical(name) for name in labels]
-    if not plain:
+    if not plain or len(set(places)) < len(places):  # `01` and `1` are two labels of a model of texts
         places = list(labels)
     index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(places)) for x in pair))
     return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
