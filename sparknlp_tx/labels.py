@@ -154,9 +154,9 @@ def _name(value: Column, kind: DataType) -> Column:
         whole = (value == F.floor(value)) & (F.abs(value) < WHOLE)
         return F.when(whole, value.cast("long").cast("string")).otherwise(value.cast("string"))
     if kind.typeName() == "decimal":
-        names = value.cast("string")
-        names = F.when(names.contains("."), F.regexp_replace(names, r"\.?0+$", "")).otherwise(names)
-        return F.when(names == "-0", F.lit("0")).otherwise(names)
+        whole = F.floor(value)  # a cast alone spells zeros of many places 0E-18
+        fraction = F.regexp_replace(value.cast("string"), r"0+$", "")
+        return F.when(value == whole, whole.cast("string")).otherwise(fraction)
     return F.rtrim(value) if kind.typeName() == "char" else value.cast("string")
 
 

@@ -11,7 +11,18 @@ from sparknlp_tx.labels import label_index, label_name
 
 pytestmark = pytest.mark.every_session
 
-NUMBERS = ["tinyint", "smallint", "int", "bigint", "float", "double", "decimal(10,2)", "decimal(38,0)", "decimal(12,4)"]
+NUMBERS = [
+    "tinyint",
+    "smallint",
+    "int",
+    "bigint",
+    "float",
+    "double",
+    "decimal(10,2)",
+    "decimal(38,0)",
+    "decimal(12,4)",
+    "decimal(38,18)",
+]
 
 
 @pytest.mark.parametrize("kind", NUMBERS)
