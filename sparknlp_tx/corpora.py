@@ -11,7 +11,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -41,6 +41,13 @@ EMOTIONS = [
 ]  # SemEval 2018 task 1, subtask E-c
 TEXT_NAMES = ("text", "sentence", "Tweet", "tweet", "sms", "content", "review", "message", "body")
 LABEL_NAMES = ("label_text", "label", "labels", "category", "class", "target", "intent", "sentiment")
+BESIDE = (
+    "dataset_infos.json",
+    "dataset_info.json",
+    "package.json",
+    "metadata.json",
+    "license.json",
+)  # that describe a data set
 READERS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json", "parquet": "parquet"}
 SPLITS = {  # GLUE's mnli has two of each: the matched one is the usual one
     "validation_mismatched": r"(validation|dev)_mismatched",
@@ -129,6 +136,9 @@ def read_corpus(spark: SparkSession, source: Source) -> dict[str, DataFrame]:
         if split is None:
             log.warning("split %r is left out: it is none of %s", name, ", ".join(SPLITS))
             continue
+        if split != "train" and not source.label and _is_unlabelled(df, corpus):
+            log.warning("split %r has no labels: it is left out here; `sparknlp-tx score` scores such tables", name)
+            continue
         df = _normalise(df, source, corpus)
         if source.source.startswith("glue/") and df.schema["label"].dataType.typeName() in ("long", "integer"):
             df = df.withColumn("label", F.expr("nullif(label, -1)"))  # a label that GLUE does not tell
@@ -143,7 +153,7 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
     if source.path is None and source.source in CORPORA:
         return _read_hub(spark, corpus)
     if tables.has_scheme(name) or os.path.exists(os.path.expanduser(name)):
-        return _read_files(spark, name, source.dialect)
+        return _read_files(spark, name, source.dialect, source.config)
     if source.path is not None or name.startswith((".", "/")):
         raise InputError("a file or a folder", f"nothing at {name}", "Check the path.")
     if not tables.is_path(name) and spark.catalog.tableExists(name):
@@ -154,7 +164,7 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
     return _read_hub(spark, corpus)
 
 
-def _read_files(spark: SparkSession, path: str, dialect: Dialect) -> dict[str, DataFrame]:
+def _read_files(spark: SparkSession, path: str, dialect: Dialect, config: str | None) -> dict[str, DataFrame]:
     """The files and Delta tables of a path by split; files of one split are read together."""
     if (tables.has_scheme(path) and not path.startswith("file:")) or Path(local_path(path), "_delta_log").is_dir():
         return {"train": tables.read_table(spark, path)}
@@ -166,11 +176,11 @@ def _read_files(spark: SparkSession, path: str, dialect: Dialect) -> dict[str, D
     }
     if found:
         return found
-    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
+    files = [root] if root.is_file() else _data_files(root, config)
     groups: dict[str, list[Path]] = {}
     for file in files:
         inside = file.relative_to(root).parts
-        if _kind(file) in READERS and not any(part.startswith(("_", ".")) for part in inside):
+        if _kind(file) in READERS and (file == root or not any(part.startswith(("_", ".")) for part in inside)):
             groups.setdefault(_split_of("/".join(inside)) or "", []).append(file)
     if not groups:
         there = ", ".join(file.name for file in files[:8]) or "no files"
@@ -183,6 +193,32 @@ def _read_files(spark: SparkSession, path: str, dialect: Dialect) -> dict[str, D
             )
         groups["train"] = groups.pop("")
     return {split: _read_group(spark, group, dialect) for split, group in groups.items()}
+
+
+def _data_files(root: Path, config: str | None) -> list[Path]:
+    """The files of a folder that may hold rows: not those that describe a data set, and of one configuration alone.
+
+    Raises:
+        InputError: the folder has several configurations, as a clone of a hub data set may; says which.
+    """
+    files = sorted(file for file in root.rglob("*") if file.is_file() and file.name.lower() not in BESIDE)
+    for file in root.glob("sample_submission*"):
+        log.warning("%s is left out: it shows how to hand in answers", file)
+        files = [other for other in files if other != file]
+    places: dict[str, list[Path]] = {}
+    for file in files:
+        if _kind(file) in READERS:
+            inside = file.relative_to(root).parts[:-1]
+            named = [p for p in inside if not _split_of(p) and "=" not in p and not p.startswith(("_", ".")) and p != "data"]
+            places.setdefault("/".join(named), []).append(file)
+    if len(places) < 2:
+        return files
+    names = [name or "." for name in places]
+    if config is None or config not in places:
+        found = f"{len(names)}: {', '.join(names[:8])}"
+        remedy = "Name one: --hub-config NAME; or give its folder."
+        raise InputError(f"one configuration in {root}" if config is None else f"the configuration {config!r}", found, remedy)
+    return places[config]
 
 
 def _delta_folders(root: Path) -> list[Path]:
@@ -226,11 +262,15 @@ def _read_group(spark: SparkSession, files: list[Path], dialect: Dialect) -> Dat
 def _plainly_named(file: Path) -> Path:
     """A file whose name Spark takes for no pattern, nor leaves out, nor reads as packed: itself, or a copy."""
     packed = file.suffix if file.suffix in (".gz", ".bz2", ".zst") else ""
-    if not re.search(r"[\[\]{}*?\\]", str(file)) and (packed or file.suffix.lower() not in OPENERS):
+    pattern = re.search(r"[\[\]{}*?\\]", str(file)) or file.name.startswith(("_", "."))
+    if not pattern and (packed or file.suffix.lower() not in OPENERS):
         return file
-    copy = temporary_directory("named") / f"file.{_kind(file)}{file.suffix.lower() if file.suffix.lower() in OPENERS else ''}"
-    shutil.copyfile(file, copy)
-    return copy
+    folder = temporary_directory("named")
+    if file.suffix.lower() in OPENERS:  # Spark knows other endings, or none
+        with OPENERS[file.suffix.lower()](file, "rb") as stream, open(folder / f"file.{_kind(file)}", "wb") as whole:  # type: ignore[operator]
+            shutil.copyfileobj(stream, whole)
+        return folder / f"file.{_kind(file)}"
+    return Path(shutil.copyfile(file, folder / f"file.{_kind(file)}{packed}"))
 
 
 def _delimited(spark: SparkSession, files: list[Path], dialect: Dialect) -> DataFrame:
@@ -256,6 +296,7 @@ def _checked_json(file: Path) -> bool:
     """
     with OPENERS.get(file.suffix.lower(), open)(file, "rb") as stream:  # type: ignore[operator]
         broken: list[int] = []
+        keys: set[str] = set()
         lines = 0
         for number, line in enumerate(stream, 1):
             if not line.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -263,22 +304,56 @@ def _checked_json(file: Path) -> bool:
             lines += 1
             if lines == 1 and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"["):
                 break
-            try:
-                json.loads(line.decode("utf-8-sig"))
-            except ValueError:
+            if not _is_object(line, keys):
                 broken.append(number)
         else:
             if not lines:
                 raise InputError(f"rows in {file}", "an empty file", "Check the file.")
             if not broken:
+                _check_keys(file, keys)
                 return False
         stream.seek(0)
+        keys.clear()
         try:
-            json.loads(stream.read().decode("utf-8-sig"))
+            found = json.loads(stream.read().decode("utf-8-sig"), **_strict(keys))
+            if not isinstance(found, dict | list) or not all(isinstance(row, dict) for row in found if isinstance(found, list)):
+                raise ValueError("values that are no objects")
         except ValueError as error:
-            found = f"{len(broken)} of {lines} lines that are none, the first is line {broken[0]}" if broken else str(error)
-            raise InputError(f"json, one object a line or one array, in {file}", found, "Mend or remove them.") from None
+            told = f"{len(broken)} of {lines} lines that are none, the first is line {broken[0]}" if broken else str(error)
+            expected = f"json in UTF-8, one object a line or one array of them, each key once, in {file}"
+            raise InputError(expected, told, "Mend or remove them.") from None
+    _check_keys(file, keys)
     return True
+
+
+def _strict(keys: set[str]) -> dict[str, Any]:
+    """How json is read: a key twice in an object, and NaN, are errors; `keys` collects the names of all keys."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys.update(name for name, _ in found)
+        if len({name.lower() for name, _ in found}) < len(found):
+            raise ValueError("a key twice in one object")
+        return dict(found)
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name}, which is no json")
+
+    return {"object_pairs_hook": pairs, "parse_constant": constant}
+
+
+def _is_object(line: bytes, keys: set[str]) -> bool:
+    try:
+        return isinstance(json.loads(line.decode("utf-8-sig"), **_strict(keys)), dict)
+    except ValueError:
+        return False
+
+
+def _check_keys(file: Path, keys: set[str]) -> None:
+    """Raise InputError where keys differ in their capitals alone: Spark takes them for one column."""
+    lowered: dict[str, str] = {}
+    for key in sorted(keys):
+        if lowered.setdefault(key.lower(), key) != key:
+            raise InputError(f"one spelling of each key in {file}", f"{lowered[key.lower()]!r} and {key!r}", "Rename one.")
 
 
 def _read_hub(spark: SparkSession, corpus: Corpus) -> dict[str, DataFrame]:
@@ -332,6 +407,13 @@ def _normalise(df: DataFrame, source: Source, corpus: Corpus) -> DataFrame:
         _check_plain(df, label, "label")
         columns["label"] = _field(label, df)
     return df.select(*(column.alias(name) for name, column in columns.items()))
+
+
+def _is_unlabelled(df: DataFrame, corpus: Corpus) -> bool:
+    """Whether a split has no column of labels, as a competition's test rows."""
+    there = {name.lower() for name in df.columns}
+    usual = {name.lower() for name in (corpus.label, *LABEL_NAMES, *corpus.indicators) if name}
+    return not there & usual
 
 
 def _pick(df: DataFrame, what: str, given: str | None, known: str | None, usual: tuple[str, ...]) -> str:

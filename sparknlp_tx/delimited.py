@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from sparknlp_tx.errors import InputError
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = (",", ";", "\t", "|")
-BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+LONE_RETURN = re.compile(r"\r(?!\n)")
+BOMS = ((b"\xff\xfe\0\0", "utf-32"), (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 FLAGS = "Say how it is written: --sep, --quote, --escape, --encoding."
 
 
@@ -71,8 +73,11 @@ def read_delimited(file: Path, given: Dialect) -> Records:
     text = _decoded(file, given.encoding)
     sep, skipped = given.sep, 0
     first, _, rest = text.partition("\n")
-    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:  # a spreadsheet's own line
+    first = first.rstrip("\r").strip('"')
+    if first.lower().startswith("sep=") and len(first) == 5:  # a spreadsheet's own line
         sep, text, skipped = sep or first[4], rest, 1
+    if not text.strip():
+        raise InputError(f"rows in {file}", "an empty file", "Check the file.")
     way = _way(file, text, sep, given, skipped)
     found = _parse(text, way.sep, way.quote, way.escape)
     header = [name.strip() for name in next(found)[1]]
@@ -92,6 +97,8 @@ def _decoded(file: Path, encoding: str | None) -> str:
     Raises:
         InputError: it is not in that encoding; says the line, and which it may be.
     """
+    if file.suffix.lower() == ".zst":
+        raise InputError(f"a file that is not packed, or by gz, bz2 or xz, at {file}", "zst", "Unpack it.")
     with OPENERS.get(file.suffix.lower(), open)(file, "rb") as stream:  # type: ignore[operator]
         try:
             data = stream.read()
@@ -110,7 +117,7 @@ def _decoded(file: Path, encoding: str | None) -> str:
         raise InputError(f"text in {chosen} in {file}", f"the byte 0x{data[error.start]:02x} in line {line}", remedy) from None
     if "\0" in text[:1000] and encoding is None:
         raise InputError(f"text in {chosen} in {file}", "zero bytes", "Name its encoding: --encoding utf-16-le or utf-16-be.")
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def _way(file: Path, text: str, sep: str | None, given: Dialect, skipped: int) -> _Way:
@@ -120,9 +127,11 @@ def _way(file: Path, text: str, sep: str | None, given: Dialect, skipped: int) -
         InputError: there is none, or there are several.
     """
     first = text.partition("\n")[0]
-    by_name = "\t" if ".tsv" in file.name.lower() else None
-    separators = [sep or by_name] if sep or by_name else sorted(SEPARATORS, key=first.count, reverse=True)
-    separators = [s for s in separators if s and (s in first or sep or by_name)] or [","]
+    name = file.name.lower().removesuffix(file.suffix.lower() if file.suffix.lower() in OPENERS else "")
+    present = sorted((s for s in SEPARATORS if s in first), key=first.count, reverse=True)
+    if sep is not None and sep not in first and present:
+        raise InputError(f"{sep!r} (--sep) in the first line of {file}", f"{' and '.join(map(repr, present))} alone", FLAGS)
+    separators = [sep] if sep else ["\t"] if name.endswith((".tsv", ".tab")) and "\t" in first else present or [","]
     wrong: _Way | None = None
     for separator in separators:
         ways = [_tried(text, separator, quote, escape) for quote, escape in _quotings(given, text)]
@@ -152,16 +161,20 @@ def _quotings(given: Dialect, text: str) -> list[tuple[str, str]]:
 
 def _tried(text: str, sep: str, quote: str, escape: str) -> _Way:
     """Parse a text in one way, to the digest of its records."""
-    digest, records, width, line = hashlib.sha256(), 0, None, 0
+    digest, records, width, line, returns = hashlib.sha256(), 0, None, 0, 0
     try:
         for line, fields in _parse(text, sep, quote, escape):
             width = len(fields) if width is None else width
             if len(fields) != width:
                 return _Way(sep, quote, escape, records, b"", f"{len(fields)} in line {line}, {width} in the first", line)
+            returns += sum(len(LONE_RETURN.findall(field)) for field in fields)
             digest.update(repr(fields).encode("utf-8", "surrogatepass"))
             records += 1
     except csv.Error as error:
         return _Way(sep, quote, escape, records, b"", f"{error} in or after line {line + 1}", line)
+    if "\n" in text and returns != len(LONE_RETURN.findall(text)):  # it is a line's end to some, and text to others
+        line = next((n for n, row in enumerate(text.split("\n"), 1) if LONE_RETURN.search(row.removesuffix("\r"))), line)
+        return _Way(sep, quote, escape, records, b"", f"a carriage return alone, outside quotes, in line {line}", line)
     return _Way(sep, quote, escape, records, digest.digest(), "", line)
 
 
@@ -176,6 +189,12 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
         line = next(n for n, row in enumerate(text.split("\n"), 1) if row.count("\\") != row.count(f"\\{best.quote}")) + skipped
         found = f"backslashes before other characters as well, in line {line}"
         raise InputError(f"backslashes before quotes alone in {file}", found, FLAGS)
+    if best.escape == best.quote and given.escape is None and best.quote and "\\\\" in text:
+        line = next(n for n, row in enumerate(text.split("\n"), 1) if "\\\\" in row) + skipped
+        remedy = "They are two for --escape '\"', and one for --escape '\\'."
+        raise InputError(f"backslashes in {file} whose meaning is plain", f"two in a row, in line {line}", remedy)
+    if best.quote:
+        _check_spaced(file, text, best, skipped)
     if not best.quote and given.quote is None:
         for line, fields in _parse(text, best.sep, "", ""):
             if any(len(name) > 1 and name.startswith('"') and name.endswith('"') for name in fields):
@@ -187,7 +206,7 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
             not other.quote and _quotes_are_a_writers(text, best) and other.records == best.records
         ):
             continue
-        minimal = best.sep != "\t" and _is_quoted_where_needed(text, best)
+        minimal = best.sep != "\t" and _is_quoted_where_needed(text, best) and _shows_quoting(text, best)
         if not other.quote and best.records != other.records and (minimal or _is_quoted_throughout(text, best)):
             continue
         line = _first_difference(text, best, other) + skipped
@@ -197,6 +216,21 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
             FLAGS + " --quote '' for none.",
         )
     return best
+
+
+def _check_spaced(file: Path, text: str, way: _Way, skipped: int) -> None:
+    """Raise InputError where a quoted field stands behind spaces, whose quotes would be taken for text."""
+    for line, fields in _parse(text, way.sep, way.quote, way.escape):
+        if any(re.fullmatch(rf"\s+{re.escape(way.quote)}.*{re.escape(way.quote)}", field, re.DOTALL) for field in fields):
+            found = f"a space before one in line {line + skipped}"
+            raise InputError(f"quotes right behind the separators in {file}", found, "Write them without spaces.")
+
+
+def _shows_quoting(text: str, way: _Way) -> bool:
+    """Whether something but line breaks in fields shows that quotes are a writer's: doubled ones, or a separator between two on a line."""
+    quote, sep = re.escape(way.quote), re.escape(way.sep)
+    within = rf"(?m)(?:^|{sep}){quote}[^{quote}\n]*{sep}[^{quote}\n]*{quote}(?:\r?$|{sep})"
+    return 2 * way.quote in text or re.search(within, text) is not None
 
 
 def _quotes_are_a_writers(text: str, way: _Way) -> bool:

@@ -19,6 +19,8 @@ label and, for sentence pairs, text_pair. Splits that exist are kept; a missing 
 """
 
 import argparse
+import os
+import re
 import time
 from typing import Any
 
@@ -66,7 +68,12 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         text_pair=options.text_pair_col,
         label=options.label_col,
         limit=options.limit,
-        dialect=delimited.Dialect(options.encoding, _character(options.sep, "--sep"), options.quote, options.escape),
+        dialect=delimited.Dialect(
+            options.encoding,
+            _character(options.sep, "--sep"),
+            options.quote and _character(options.quote, "--quote"),
+            _character(options.escape, "--escape"),
+        ),
     )
     name = options.name or _short_name(options.source)
     _check_output(spark, options)
@@ -107,10 +114,12 @@ def _character(text: str | None, flag: str) -> str | None:
 
 
 def _short_name(source: str) -> str:
-    """`data/tickets.csv`, `main.raw.tickets` and `org/tickets` to `tickets`."""
+    """`data/tickets.v2.csv.gz`, `main.raw.tickets` and `org/tickets` to `tickets_v2` and `tickets`."""
     last = source.rstrip("/").rpartition("/")[2]
-    last = last.partition(".")[0] if tables.is_path(source) or last.endswith((".csv", ".tsv", ".json", ".jsonl")) else last
-    return last.rpartition(".")[2].replace("-", "_")
+    for _ in range(2):
+        last = re.sub(r"\.(csv|tsv|json|jsonl|ndjson|parquet|gz|bz2|xz|zst)$", "", last, flags=re.IGNORECASE)
+    last = last if tables.is_path(source) or os.path.exists(source) else last.rpartition(".")[2]
+    return re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_") or "corpus"
 
 
 def _check_output(spark: SparkSession, options: argparse.Namespace) -> None:
