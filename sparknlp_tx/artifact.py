@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,23 +128,26 @@ def check_metadata(text: str, folder: str | Path) -> dict[str, Any]:
     if own is None:
         name = metadata["class"].rpartition(".")[2]
         raise InputError(f"a stage of sparknlp_tx in {folder}", metadata["class"], f"Load it with {name}.load.")
-    if own["formatVersion"] > FORMAT_VERSION:
+    written = own.get("formatVersion") if isinstance(own, dict) else None
+    if not isinstance(written, int) or isinstance(written, bool):
+        raise InputError(f"the number of a format in {folder}/metadata", repr(written), "Save or copy the model again.")
+    if written > FORMAT_VERSION:
         raise InputError(
             f"a model of format {FORMAT_VERSION} or earlier in {folder}",
-            f"format {own['formatVersion']}, written by sparknlp_tx {own['version']}",
+            f"format {written}, written by sparknlp_tx {own.get('version', 'of a later version')}",
             "Install that version or a later one.",
         )
     return metadata
 
 
-def check_model_files(folder: str | Path, known: Iterable[str] = ()) -> Path:
+def check_model_files(folder: str | Path, known: Mapping[str, str] | None = None) -> Path:
     """The Hugging Face directory in a saved model's folder.
 
     Args:
-        known: paths in it of the files that were saved.
+        known: the files that were saved, by their paths in it, with their hashes.
 
     Raises:
-        InputError: files are missing; says which.
+        InputError: files are missing or damaged, or its labels are not those that belong to the weights; says which.
     """
     model = Path(folder, "model")
     missing = [name for name in MODEL_FILES if not (model / name).is_file()]
@@ -153,10 +156,37 @@ def check_model_files(folder: str | Path, known: Iterable[str] = ()) -> Path:
         shards = set(json.loads(index.read_text())["weight_map"].values())
         missing.remove("model.safetensors")
         missing += sorted(shard for shard in shards if not (model / shard).is_file())
-    missing += sorted(name for name in set(known).difference(missing) if not (model / name).is_file())
+    missing += sorted(name for name in set(known or ()).difference(missing) if not (model / name).is_file())
     if missing:
         raise InputError(f"a complete model in {model}", f"no {', no '.join(missing)}", "Save or copy it again.")
+    config = (known or {}).get("config.json")
+    if config is not None and file_hash(model / "config.json") != config:
+        remedy = "Load the model again, or save it where nothing replaces it."
+        raise InputError(f"{model / 'config.json'} as it was saved with the model", "another one", remedy)
+    for file in sorted(model.glob("*.safetensors")):
+        _check_weights(file)
+    for name in ("config.json", "tokenizer_config.json"):
+        try:
+            json.loads((model / name).read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"JSON in {model / name}", "a damaged file", "Save or copy the model again.") from None
     return model
+
+
+def _check_weights(file: Path) -> None:
+    """Raise InputError where a file of weights is not as long as its own head says: a copy that broke off, or a full disk."""
+    size = file.stat().st_size
+    try:
+        with open(file, "rb") as stream:
+            head = int.from_bytes(stream.read(8), "little")
+            if head > size:
+                raise ValueError
+            tensors = json.loads(stream.read(head))
+        whole = 8 + head + max((t["data_offsets"][1] for name, t in tensors.items() if name != "__metadata__"), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"weights in {file}", f"a damaged file of {size:,} bytes", "Save or copy the model again.") from None
+    if size != whole:
+        raise InputError(f"{whole:,} bytes of weights in {file}", f"{size:,} bytes", "Save or copy the model again.")
 
 
 def directory_bytes(directory: str | Path) -> int:

@@ -87,7 +87,7 @@ class StageReader(MLReader):
         if name != self.cls.__name__:
             raise InputError(f"a saved {self.cls.__name__} in {path}", f"a {name}", f"Load it with {name}.load.")
         instance = self.cls()
-        unknown = [param for param in metadata["paramMap"] if not instance.hasParam(param)]
+        unknown = [param for param in metadata["paramMap"] | metadata["defaultParamMap"] if not instance.hasParam(param)]
         if unknown:
             raise InputError(
                 f"Params of sparknlp_tx {__version__} in {path}", ", ".join(unknown), "Install the version that saved it."

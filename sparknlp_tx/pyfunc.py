@@ -19,8 +19,8 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
 
     def load_context(self, context: Any) -> None:
         folder = context.artifacts["model"]
-        directory = check_model_files(folder)
         metadata = read_metadata(folder)
+        directory = check_model_files(folder, metadata["sparknlpTx"]["files"])
         location = ModelLocation(str(directory), None, metadata["sparknlpTx"]["files"])
         self.scoring = Scoring.from_params(param_values(metadata), read_config(directory), location)
 

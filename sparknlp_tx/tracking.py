@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from mlflow.types.schema import Array, ColSpec, DataType
 
 from sparknlp_tx import openvino_runtime, tables
 from sparknlp_tx.artifact import directory_bytes, temporary_directory
-from sparknlp_tx.decisions import decision_for, read_config
+from sparknlp_tx.decisions import decision_for
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.params import SCORING_PARAMS
 from sparknlp_tx.version import __version__
@@ -131,7 +132,7 @@ def log_training(model: "TransformerClassificationModel") -> None:
     mlflow.set_tags(
         {
             "checkpoint": model.getCheckpoint(),
-            "task": read_config(model.directory).problem_type,
+            "task": model.config.problem_type,
             "num_labels": model.numClasses,
             "device": model.summary.get("device", ""),
             "version.sparknlp_tx": __version__,
@@ -216,7 +217,7 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
     outputs = Schema(
         [
             ColSpec(SPECS[kind], model.getOrDefault(field + "Col"), required=False)
-            for field, kind in decision_for(*read_config(model.directory)).fields.items()
+            for field, kind in decision_for(*model.config).fields.items()
             if model.getOrDefault(field + "Col")
         ]
     )
@@ -226,7 +227,16 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
 def engine_requirements(model: "TransformerClassificationModel") -> list[str]:
     """The packages that the model's engine imports, each at the version installed here."""
     exported = ("openvino",) if openvino_runtime.is_exported(model.directory) else ()
-    return [f"{name}=={_version(name)}" for name in (*ENGINE_PACKAGES, *exported)]
+    found = {name: _version(name) for name in (*ENGINE_PACKAGES, *exported)}
+    if found["mlflow"] == "absent":
+        found = {"mlflow-skinny": _version("mlflow-skinny")} | found
+    return [_requirement(name, version) for name, version in found.items() if version != "absent"]
+
+
+def _requirement(name: str, version: str) -> str:
+    """A package at its version; a vendor's own build (`2.6.0a0`), which no index has, as the release that it was made from."""
+    release = re.fullmatch(r"(\d+(?:\.\d+)*)(?:a|b|rc|\.dev)\d+.*", version)
+    return f"{name}>={release[1]}" if release else f"{name}=={version}"
 
 
 def _version(package: str) -> str:
