@@ -208,6 +208,7 @@ class Output:
             return
         folder = tables.local_folder(self.spark, self.name.path)
         if folder is None:
+            self._check_place_by_spark(self.name.path)
             return
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"an empty folder, or none, at {self.text}", "one with other files", "Name another folder.")
@@ -216,6 +217,15 @@ class Output:
             raise InputError(f"a folder at {self.text}", f"{above}, which is a file", "Name another folder.")
         if not os.access(above, os.W_OK):
             raise InputError(f"a folder that can be written, for {self.text}", f"{above}, which cannot", "Name another folder.")
+
+    def _check_place_by_spark(self, path: str) -> None:
+        """The same of a folder that this process may not see as Spark does."""
+        if files := tables.files_at(self.spark, path):
+            found = "a file" if files[0] == tables.resolved(path) else "one with other files"
+            raise InputError(f"an empty folder, or none, at {self.text}", found, "Name another folder.")
+        above = path.rstrip("/").rpartition("/")[0]
+        if above.rpartition("/")[2] and tables.resolved(above) in tables.files_at(self.spark, above):
+            raise InputError(f"a folder at {self.text}", f"{above}, which is a file", "Name another folder.")
 
     def _columns(self) -> dict[str, "StructField"]:
         """The columns of the table, by their names in lower case; none where it is not there yet."""

@@ -347,3 +347,19 @@ def local_folder(spark: "SparkSession", path: str) -> Path | None:
     if not is_local(spark) or (has_scheme(path) and not path.startswith("file:")):
         return None
     return Path(resolved(path))
+
+
+def files_at(spark: "SparkSession", path: str) -> list[str]:
+    """Where a file or two lie that Spark finds at a path, or in its folders; none where nothing is there.
+
+    Raises:
+        InputError: a file system that Spark does not know.
+    """
+    try:
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        return [resolved(file) for file in files.inputFiles()[:2]]  # rows there are none of empty files
+    except Exception as error:  # what it is hangs on the kind of session
+        if re.search("No FileSystem for scheme|ClassNotFoundException: Class org.apache.hadoop.fs", str(error)):
+            remedy = "Add its jars to the session (for s3a: hadoop-aws), or give a path that is mounted."
+            raise InputError("a path on a file system that Spark knows", path, remedy) from None
+        return []
