@@ -96,6 +96,7 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         Raises:
             InputError: the input cannot be trained on; before any Spark job where the schema or the Params tell.
         """
+        from sparknlp_tx.checkpoint_check import check_runs, check_saved
         from sparknlp_tx.preprocessing import save_tokenizer
 
         dataset, columns, labels = self._checked(dataset)
@@ -106,12 +107,15 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         with fit_folder(self.getCheckpointDir(), self.getStagingDir(), identity) as work:
             shutil.rmtree(work / "model", ignore_errors=True)  # of a fit that was killed
             save_tokenizer(self.getCheckpoint(), self.getMaxLength(), work / "model")
+            check_runs(settings, work / "model", columns.text_pair is not None)
             tokenizer = distribute(spark, str(work / "model"), file_hashes(work / "model"))
             train, validation = stage(dataset, columns, labels, tokenizer, work)
             with _alone():
                 result = self._fine_tune(spark, train, validation, settings, work)
                 shutil.move(work / "model", output)
                 prepare_for_cpus(output, train, validation, self.getPrecision())
+                if not openvino_runtime.is_exported(output):  # an export was compared with torch, and so runs
+                    check_saved(output, columns.text_pair is not None)
         model = TransformerClassificationModel()._resetUid(self.uid)
         self._copyValues(model)
         if result.thresholds is not None:

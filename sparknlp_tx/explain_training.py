@@ -89,6 +89,7 @@ def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingCol
     Args:
         columns, labels: as the checks found them.
     """
+    from sparknlp_tx.checkpoint_check import check_runs
     from sparknlp_tx.preprocessing import save_tokenizer
 
     spark = df.sparkSession
@@ -96,7 +97,8 @@ def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingCol
     names = [name for name in (columns.text, columns.text_pair) if name]
     texts = sample_texts(df.select(*(text_column(name).alias(name) for name in names)), labels.rows)
     with tempfile.TemporaryDirectory(prefix="sparknlp_tx-explain-") as folder:
-        encoder = save_tokenizer(settings.checkpoint, settings.max_length, folder)
+        save_tokenizer(settings.checkpoint, settings.max_length, folder)
+        encoder = check_runs(settings, folder, columns.text_pair is not None)
         tokens = token_lengths(encoder, texts, settings.max_length)
         tried = try_training(settings, encoder, texts, Path(folder))
     steps = int(np.ceil(labels.train / settings.batch_size) * settings.num_train_epochs)

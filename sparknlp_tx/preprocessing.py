@@ -35,7 +35,9 @@ def save_tokenizer(checkpoint: str, max_length: int | None, output_dir: str | Pa
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:  # causal models, as gpt2, know no padding
         tokenizer.pad_token = tokenizer.eos_token
     positions = getattr(AutoConfig.from_pretrained(checkpoint), "max_position_embeddings", None) or 0
-    limit = min(tokenizer.model_max_length, positions // 8 * 8 if positions > 0 else 10**9)  # RoBERTa's 514 serve 512 tokens
+    limit = min(
+        tokenizer.model_max_length, (positions // 8 * 8 or positions) if positions > 0 else 10**9
+    )  # RoBERTa's 514 serve 512 tokens
     if max_length and max_length > limit:
         log.warning("maxLength %d is more than the %d tokens that %s takes: %d is used", max_length, limit, checkpoint, limit)
     tokenizer.model_max_length = min(max_length, limit) if max_length else 10**9

@@ -75,25 +75,9 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
     the labels' own frequencies, or at the mean target, so that its first steps are not spent on finding them.
     """
     import torch
-    import transformers
 
-    from sparknlp_tx.dropout import attention_for
-
-    attention = attention_for(transformers.AutoConfig.from_pretrained(settings.checkpoint), device)
     names, known = settings.labels or ["LABEL_0"], checkpoint_labels(settings.checkpoint, settings.problem_type)
-    with quiet_transformers():
-        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
-            settings.checkpoint,
-            num_labels=len(names),
-            id2label=dict(enumerate(names)),
-            label2id={label: index for index, label in enumerate(names)},
-            problem_type=settings.problem_type,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **weights_as("float32"),
-            **({"attn_implementation": attention} if attention else {}),
-        )
-    model.config.pad_token_id = encoder.pad_token_id
+    model, told, _ = pretrained_classifier(settings, encoder, device)
     rows = {name: p for name, p in model.named_parameters() if _is_of_labels(name, p, model, len(names))}
     new = set(told["missing_keys"]) | mismatched_keys(told)
     if known != names[: len(known)] and not new & set(rows):  # as many labels as ours, but others
@@ -115,6 +99,65 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
             if known and known == names[: len(known)]:
                 rows[name][: len(known)] = _weights(settings.checkpoint, name)
     return model, new
+
+
+def pretrained_classifier(
+    settings: "TrainingSettings", encoder: TextEncoder, device: str = "cpu"
+) -> tuple[Any, dict[str, Any], int]:
+    """The checkpoint with a head for as many labels, whatever they are; what transformers tells of it; by how many tokens it grew.
+
+    A tokenizer to which tokens were added makes the embedding as large, as `resize_token_embeddings` does.
+
+    Raises:
+        InputError: the embedding cannot grow.
+    """
+    import transformers
+
+    from sparknlp_tx.dropout import attention_for
+
+    attention = attention_for(transformers.AutoConfig.from_pretrained(settings.checkpoint), device)
+    names = settings.labels or ["LABEL_0"]
+    with quiet_transformers():
+        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
+            settings.checkpoint,
+            num_labels=len(names),
+            id2label=dict(enumerate(names)),
+            label2id={label: index for index, label in enumerate(names)},
+            problem_type=settings.problem_type,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **weights_as("float32"),
+            **({"attn_implementation": attention} if attention else {}),
+        )
+        grown = _grow_embedding(model, encoder, settings.checkpoint)
+    if model.config.pad_token_id is None or position_table(model) is None:  # else its positions would move when it is loaded
+        model.config.pad_token_id = encoder.pad_token_id
+    return model, told, grown
+
+
+def _grow_embedding(model: Any, encoder: TextEncoder, checkpoint: str) -> int:
+    """Give a model's embedding a row for each of the tokenizer's tokens; returns how many were missing."""
+    try:
+        rows = model.get_input_embeddings().weight.shape[0]
+    except (AttributeError, NotImplementedError):  # a model that has no table of tokens
+        return 0
+    missing = encoder.vocabulary_size - rows
+    if missing <= 0:
+        return 0
+    try:
+        model.resize_token_embeddings(encoder.vocabulary_size)
+    except Exception as error:
+        found = f"a tokenizer of {encoder.vocabulary_size:,} tokens and an embedding of {rows:,} ({model.config.model_type})"
+        raise InputError(
+            f"a token embedding for each token in {checkpoint}", found, "Give the model's own tokenizer."
+        ) from error
+    return missing
+
+
+def position_table(model: Any) -> Any:
+    """The learnt positions of a model of RoBERTa's kind, which counts them from the padding token's on; None for every other."""
+    tables = (module for name, module in model.named_modules() if name.endswith("position_embeddings"))
+    return next((table for table in tables if getattr(table, "padding_idx", None) is not None), None)
 
 
 def _is_of_labels(name: str, parameter: Any, model: Any, num_labels: int) -> bool:

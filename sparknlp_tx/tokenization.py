@@ -82,7 +82,7 @@ class TextEncoder:
             "attention_mask": 0,
         }
         self.max_length = int(min(max_length or _UNLIMITED, longest_sequence(path)))
-        special = self._tokenizer.num_special_tokens_to_add(True)
+        self.special_tokens = special = self._tokenizer.num_special_tokens_to_add(True)  # of a pair
         if self.max_length < special:  # the tokenizer would cut nothing at all
             raise InputError(f"a maxLength of at least {special} tokens", str(self.max_length), "That many are special ones.")
         self._cut_characters: int | None = None
@@ -101,6 +101,11 @@ class TextEncoder:
         if pad_token_id is None:
             raise InputError("a tokenizer with a padding token", f"pad_token {pad_token!r} in {path}", "Set one and save it.")
         return str(pad_token), pad_token_id
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many rows an embedding needs for all tokens, added ones included."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def whole_lengths(self, texts: Sequence[Text]) -> np.ndarray:
         """Tokens that texts or pairs would have if none were cut, special tokens included: int64 [n]."""
