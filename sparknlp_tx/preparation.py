@@ -1,8 +1,10 @@
 """A corpus to Delta tables: missing splits carved out, rows shuffled, label names kept, a profile of the lot."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -17,6 +19,8 @@ from sparknlp_tx.tokenization import TextEncoder
 from sparknlp_tx.training_columns import text_column
 
 HELD_OUT = 0.1  # the part of the training rows that a missing validation or test split takes
+FEW_ROWS, FEW_CHARACTERS = 20_000, 20_000_000  # that the driver holds at a time
+WRITERS = 4  # tables that are written at the same time: of small ones most of the time is Delta's own
 LENGTH_SAMPLE = 10_000
 MAX_LENGTHS = (32, 64, 128, 256, 512)
 
@@ -55,7 +59,11 @@ def carve_splits(splits: dict[str, DataFrame], seed: int) -> dict[str, DataFrame
 
 def shuffled(df: DataFrame, seed: int) -> DataFrame:
     """The rows in an order that the seed decides: the same rows give the same order."""
-    return df.orderBy(F.xxhash64(F.lit(seed), *df.columns))
+    return df.orderBy(_order(df, seed))
+
+
+def _order(df: DataFrame, seed: int) -> Column:
+    return F.xxhash64(F.lit(seed), *df.columns)
 
 
 def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
@@ -80,14 +88,62 @@ def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
 
 def prepare(spark: SparkSession, splits: dict[str, DataFrame], output: str, name: str, seed: int) -> dict[str, str]:
     """Write the splits and `labels` as Delta tables; returns table names or paths by split."""
-    written = {}
-    for split, df in carve_splits(splits, seed).items():
-        written[split] = target_name(output, name, split)
-        write_table(shuffled(df, seed), written[split])
-    read = {split: tables.read_table(spark, table) for split, table in written.items()}
-    labels = spark.createDataFrame(label_table(read), "index int, label string").coalesce(1)
-    written["labels"] = target_name(output, name, "labels")
-    write_table(labels, written["labels"])
+    return write_corpus(spark, ready(spark, splits, seed), output, name)
+
+
+class Corpus(NamedTuple):
+    """Splits that are ready to be written.
+
+    Attributes:
+        splits: each in the order that the seed decides.
+        is_small: whether they are held by the driver, so that computing on them again costs nothing.
+    """
+
+    splits: dict[str, DataFrame]
+    is_small: bool
+
+
+def ready(spark: SparkSession, splits: dict[str, DataFrame], seed: int) -> Corpus:
+    """Carve out missing splits and shuffle each; a small corpus is computed once, and held by the driver."""
+    carved = carve_splits(splits, seed)
+    if len({df.schema.simpleString() for df in carved.values()}) > 1 or not _are_few(splits):
+        return Corpus({split: shuffled(df, seed) for split, df in carved.items()}, is_small=False)
+    schema = next(iter(carved.values())).schema
+    marked = [df.select(*df.columns, _order(df, seed).alias("__order"), F.lit(s).alias("__split")) for s, df in carved.items()]
+    rows = sorted(reduce(DataFrame.union, marked).collect(), key=lambda row: row["__order"])
+    held: dict[str, list] = {split: [] for split in carved}
+    for row in rows:
+        held[row["__split"]].append(tuple(row[name] for name in schema.names))
+    return Corpus({s: spark.createDataFrame(part, schema).coalesce(1) for s, part in held.items()}, is_small=True)
+
+
+def _are_few(splits: dict[str, DataFrame]) -> bool:
+    """Whether the rows of all splits together fit on the driver, and into a few megabytes there."""
+    rows = characters = 0
+    for df in splits.values():
+        texts = (F.coalesce(F.length(name), F.lit(0)) for name in df.columns if name != "label")
+        few = df.select(reduce(Column.__add__, texts).alias("size")).limit(FEW_ROWS + 1)
+        found = few.agg(F.count(F.lit(1)).alias("rows"), F.sum("size").alias("size")).collect()[0]
+        rows, characters = rows + found["rows"], characters + (found["size"] or 0)
+        if rows > FEW_ROWS or characters > FEW_CHARACTERS:
+            return False
+    return True
+
+
+def write_corpus(spark: SparkSession, corpus: Corpus, output: str, name: str) -> dict[str, str]:
+    """Write splits, and a table of their labels, as Delta tables, at the same time; returns names or paths by split."""
+    written = {split: target_name(output, name, split) for split in corpus.splits}
+    with ThreadPoolExecutor(WRITERS) as pool:
+        jobs = [pool.submit(write_table, df, written[split]) for split, df in corpus.splits.items()]
+        if not corpus.is_small:
+            for job in jobs:
+                job.result()
+        read = corpus.splits if corpus.is_small else {s: tables.read_table(spark, table) for s, table in written.items()}
+        labels = spark.createDataFrame(label_table(read), "index int, label string").coalesce(1)
+        written["labels"] = target_name(output, name, "labels")
+        jobs.append(pool.submit(write_table, labels, written["labels"]))
+        for job in jobs:
+            job.result()
     return written
 
 
@@ -100,7 +156,13 @@ def profile(splits: dict[str, DataFrame], checkpoint: str | None = None) -> dict
     Returns:
         A JSON object; lengths as min, mean, p50, p95, max.
     """
-    report: dict[str, Any] = {"splits": {split: _profile_split(df) for split, df in splits.items()}}
+    kinds: dict[str, list[str]] = {}
+    for split, df in splits.items():
+        kinds.setdefault(df.schema.simpleString(), []).append(split)
+    parts: dict[str, Any] = {}
+    for alike in kinds.values():
+        parts |= _profile_splits({split: splits[split] for split in alike})
+    report: dict[str, Any] = {"splits": {split: parts[split] for split in splits}}
     if "train" in splits and "test" in splits:
         texts = [F.col(name) for name in splits["train"].columns if name != "label"]
         seen = splits["train"].select(*texts).distinct()
@@ -110,26 +172,34 @@ def profile(splits: dict[str, DataFrame], checkpoint: str | None = None) -> dict
     return report
 
 
-def _profile_split(df: DataFrame) -> dict[str, Any]:
-    texts = [name for name in df.columns if name != "label"]
+def _profile_splits(splits: dict[str, DataFrame]) -> dict[str, dict[str, Any]]:
+    """The profiles of splits of one schema, in two aggregations."""
+    df = reduce(DataFrame.union, (df.withColumn("__split", F.lit(split)) for split, df in splits.items()))
+    texts = [name for name in df.columns if name not in ("label", "__split")]
     empty = F.coalesce(F.col("text"), F.lit("")) == ""
-    size = F.length("text")
-    row = df.agg(
+    rows = df.groupBy("__split").agg(
         F.count(F.lit(1)).alias("rows"),
         F.sum(empty.cast("long")).alias("null_or_empty_texts"),
         F.sum(F.col("label").isNull().cast("long")).alias("null_labels"),
         F.count_distinct(*(F.coalesce(F.col(name), F.lit("")) for name in texts)).alias("distinct"),
-        *_summary(size),
-    ).collect()[0]
-    report = {name: row[name] or 0 for name in ("rows", "null_or_empty_texts", "null_labels")}
-    report["duplicate_texts"] = row["rows"] - row["distinct"]
-    report["characters"] = {name: row[name] for name in ("min", "mean", "p50", "p95", "max")}
+        *_summary(F.length("text")),
+    )
+    found = {row["__split"]: row for row in rows.collect()}
+    reports: dict[str, dict[str, Any]] = {}
+    for split in splits:
+        row = found[split].asDict() if split in found else {}
+        report: dict[str, Any] = {name: row.get(name) or 0 for name in ("rows", "null_or_empty_texts", "null_labels")}
+        report["duplicate_texts"] = report["rows"] - (row.get("distinct") or 0)
+        report["characters"] = {name: row.get(name) for name in ("min", "mean", "p50", "p95", "max")}
+        reports[split] = report
     if not isinstance(df.schema["label"].dataType, FractionalType):
         several = isinstance(df.schema["label"].dataType, ArrayType)
         names = F.explode(label_names("label", df)) if several else F.col("label").cast("string")
-        labels = df.select(names.alias("label"))
-        report["labels"] = {r["label"]: r["count"] for r in labels.groupBy("label").count().orderBy("label").collect()}
-    return report
+        counts = df.select("__split", names.alias("label")).groupBy("__split", "label").count().collect()
+        for split, report in reports.items():
+            labels = {row["label"]: row["count"] for row in counts if row["__split"] == split}
+            report["labels"] = dict(sorted(labels.items(), key=lambda item: (item[0] is not None, item[0] or "")))
+    return reports
 
 
 def _summary(size: Column) -> list[Column]:

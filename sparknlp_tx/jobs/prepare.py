@@ -22,6 +22,7 @@ import argparse
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -84,9 +85,12 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     splits = corpora.read_corpus(spark, source)
     if options.explain:
         return _explained(splits, options)
-    written = preparation.prepare(spark, splits, options.output, name, options.seed)
-    read = {split: tables.read_table(spark, table) for split, table in written.items() if split != "labels"}
-    report = preparation.profile(read, options.checkpoint)
+    corpus = preparation.ready(spark, splits, options.seed)
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(preparation.profile, corpus.splits, options.checkpoint) if corpus.is_small else None
+        written = preparation.write_corpus(spark, corpus, options.output, name)
+        read = {split: tables.read_table(spark, table) for split, table in written.items() if split != "labels" and not early}
+        report = early.result() if early else preparation.profile(read, options.checkpoint)
     kept = preparation.save_profile(spark, report, options.output, name)
     print_profile(report)
     rows = {split: part["rows"] for split, part in report["splits"].items()}
