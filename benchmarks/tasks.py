@@ -148,7 +148,7 @@ def tfidf(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
 
     _spark, train, test = spark_frames(options, name)
     asked = "regression" if train.schema["label"].dataType.typeName() == "double" else "auto"
-    kind = problem_type_of(train.schema, "label", asked)
+    kind = problem_type_of(train, "label", asked)
     labels = TrainingColumns("text", "label", problem_type=kind).learn_labels(train).labels
     texts = ("text", "pair") if SETS[name].pair else ("text",)
     found = tfidf_baseline(train, test, decision_for(kind, labels), texts, "label")

@@ -12,6 +12,7 @@ from sparknlp_tx.backends import gpu_count
 from sparknlp_tx.decisions import REGRESSION, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation import true_labels
+from sparknlp_tx.named_columns import column_of, find_column
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.staging import staged_texts, with_texts
 from sparknlp_tx.training_columns import invalid_text, text_column
@@ -79,7 +80,7 @@ class CpuScoring(TransformerClassifierParams):
         from sparknlp_tx.export import CALIBRATION_ROWS
         from sparknlp_tx.quantization import quantize_openvino
 
-        self._check_texts(dataset.schema)
+        self._check_texts(self._dataset(dataset, streams=False))
         decision = self.decision
         if decision.problem_type == REGRESSION:
             raise InputError("labels, for int8 to keep", "a model of regression", "Score it in bfloat16 or float32.")
@@ -87,11 +88,12 @@ class CpuScoring(TransformerClassifierParams):
             raise InputError("OpenVINO to quantise with", "none installed", "pip install 'sparknlp_tx[cpu]'")
         self._ensure_export()
         names = self.text_columns
-        labelled = self.getLabelCol() in dataset.columns
-        columns = [text_column(name).alias(name) for name in names]
+        labelled = find_column(dataset, self.getLabelCol()) is not None
+        columns = [text_column(dataset, name).alias(name) for name in names]
         columns += [true_labels(dataset, self.getLabelCol(), decision)] if labelled else []
-        valid = dataset.filter(~invalid_text(*names, *[None] * (2 - len(names))))
-        anyhow = valid.orderBy(F.xxhash64(*names)).select(*columns)  # tables often stand in the order of their labels
+        valid = dataset.filter(~invalid_text(dataset, names))
+        mixed = F.xxhash64(*(column_of(dataset, name) for name in names))  # tables often stand in the order of their labels
+        anyhow = valid.orderBy(mixed).select(*columns)
         rows = [tuple(row) for row in anyhow.limit(CALIBRATION_ROWS + AGREEMENT_ROWS).collect()]
         if len(rows) < 2:
             raise InputError("rows to calibrate on", f"{len(rows)} rows with a text", "Give some hundreds.")

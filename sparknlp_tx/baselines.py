@@ -64,7 +64,7 @@ def tfidf_baseline(
 def _rows(
     df: DataFrame, text_columns: tuple[str, ...], label_col: str, decision: Decision, weight_col: str | None
 ) -> DataFrame:
-    text, truth = F.concat_ws(" ", *map(text_column, text_columns)), true_labels(df, label_col, decision)
+    text, truth = F.concat_ws(" ", *(text_column(df, name) for name in text_columns)), true_labels(df, label_col, decision)
     rows = df.select(text.alias("text"), truth.alias("truth"), row_weight(df, weight_col).alias("weight"))
     return rows.filter(F.col("truth").isNotNull() & (F.col("weight") > 0))
 

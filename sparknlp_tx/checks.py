@@ -11,7 +11,7 @@ from sparknlp_tx.artifact import local_path
 from sparknlp_tx.decisions import REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain_training import TrainingPlan, explain_training
-from sparknlp_tx.labels import LabelCounts, nominal_names, problem_type_of
+from sparknlp_tx.labels import LabelCounts, label_type, nominal_names, problem_type_of
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.schema import NUMBERS
 from sparknlp_tx.training_columns import VALIDATION, TrainingColumns, carve_validation, joined_validation
@@ -38,10 +38,9 @@ class FitChecks(TransformerClassifierParams):
         from sparknlp_tx.training_arguments import check_training_args
 
         problem_type = self.check_columns(dataset)
-        schema = dataset.schema
-        self._check_outputs(schema)
-        self._check_column(schema, "weightCol", NUMBERS)
-        self._check_column(schema, "validationIndicatorCol", ["boolean"])
+        self._check_outputs(dataset)
+        self._check_column(dataset, "weightCol", NUMBERS)
+        self._check_column(dataset, "validationIndicatorCol", ["boolean"])
         validated = bool(self._column("validationIndicatorCol") or self.getValidationFraction())
         self._check_settings(problem_type, validated)
         if self.getPrecision() == "int8" and not openvino_runtime.is_installed():
@@ -77,7 +76,7 @@ class FitChecks(TransformerClassifierParams):
         known = checkpoint_labels(self.getCheckpoint(), columns.problem_type)
         labels = columns.learn_labels(dataset).continuing(names).continuing(known)
         self._check_labels(columns.problem_type, labels)
-        if columns.problem_type == SINGLE and not names and isinstance(dataset.schema[columns.label].dataType, NumericType):
+        if columns.problem_type == SINGLE and not names and isinstance(label_type(columns.label, dataset), NumericType):
             _check_numbers(labels.labels)
         return dataset, columns, labels
 
@@ -121,7 +120,7 @@ class FitChecks(TransformerClassifierParams):
         for df in (train, validation):
             self.check_columns(df)
         label = self.getLabelCol()
-        types = [df.schema[label].dataType.simpleString() for df in (train, validation)]
+        types = [label_type(label, df).simpleString() for df in (train, validation)]
         if types[0] != types[1]:
             found = " and ".join(types)
             raise InputError(f"one type of {label!r} in the training and the validation table", found, "Cast one of them.")
@@ -135,7 +134,7 @@ class FitChecks(TransformerClassifierParams):
         Raises:
             InputError: one is.
         """
-        self._check_outputs(dataset.schema)
+        self._check_outputs(dataset)
 
     def check_columns(self, dataset: DataFrame) -> str:
         """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
@@ -146,9 +145,9 @@ class FitChecks(TransformerClassifierParams):
         Raises:
             InputError: a text column or the label column is missing or of another type.
         """
-        self._check_texts(self._schema(dataset, streams=False))
-        self._check_column(dataset.schema, "labelCol")
-        return problem_type_of(dataset.schema, self.getLabelCol(), self.getProblemType())
+        self._check_texts(self._dataset(dataset, streams=False))
+        self._check_column(dataset, "labelCol")
+        return problem_type_of(dataset, self.getLabelCol(), self.getProblemType())
 
     def _check_labels(self, problem_type: str, labels: LabelCounts) -> None:
         """Check what hangs on the labels, now that they are known.

@@ -211,9 +211,8 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: a column is missing, of another type, or there already; thresholds that do not fit the labels.
         """
-        schema = self._schema(dataset)
-        self._check_texts(schema)
-        self._check_outputs(schema)
+        self._check_texts(self._dataset(dataset))
+        self._check_outputs(dataset)
         scoring = self._distributed(dataset.sparkSession)
         return add_scores(dataset, scoring, f"__{self.uid}", observation)
 
@@ -225,7 +224,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: `transform` would refuse the DataFrame, or the executors cannot serve the device or precision.
         """
-        self._check_texts(self._schema(dataset, streams=False))
+        self._check_texts(self._dataset(dataset, streams=False))
         return explain(self, dataset, self._distributed(dataset.sparkSession))
 
     def check_executors(self, spark: SparkSession) -> None:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from sparknlp_tx.decisions import MULTI
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import problem_type_of
+from sparknlp_tx.named_columns import find_column
 from sparknlp_tx.params import TransformerClassifierParams
 from sparknlp_tx.schema import NUMBERS
 from sparknlp_tx.spark_versions import running_session
@@ -143,8 +144,8 @@ class ClassificationModelMethods(TransformerClassifierParams):
         Raises:
             InputError: a text column or the label column is missing, or of a type that does not go with the model.
         """
-        self._check_texts(self._schema(dataset, streams=False))
-        self._check_column(dataset.schema, "labelCol")
-        if self.weight_column in dataset.columns:
-            self._check_column(dataset.schema, "weightCol", NUMBERS)
-        problem_type_of(dataset.schema, self.getLabelCol(), self.decision.problem_type)
+        self._check_texts(self._dataset(dataset, streams=False))
+        self._check_column(dataset, "labelCol")
+        if find_column(dataset, self.weight_column):
+            self._check_column(dataset, "weightCol", NUMBERS)
+        problem_type_of(dataset, self.getLabelCol(), self.decision.problem_type)

@@ -24,6 +24,7 @@ from sparknlp_tx.metrics import (
     label_metrics,
     metrics_of,
 )
+from sparknlp_tx.named_columns import column_of, find_column
 from sparknlp_tx.training_columns import text_column
 
 if TYPE_CHECKING:
@@ -79,14 +80,14 @@ def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts
         outputs["rawPredictionCol"] = "__raw"
     quiet = model.copy({model.getParam(name): value for name, value in outputs.items()})
     truth = true_labels(dataset, model.getLabelCol(), decision)
-    columns = [F.col(f"`{name}`") for name in model.text_columns]
+    columns = [column_of(dataset, name).alias(name) for name in model.text_columns]
     scored = quiet.transform(dataset.select(*columns, truth.alias("__truth"), weight.alias("__weight")).filter("__weight > 0"))
     scored = scored.filter(F.col("__prediction").isNotNull() & F.col("__truth").isNotNull())
     if not small:
         found = _counted(scored, decision)
         return _told_unknown(found, model, dataset)
     raw = F.array("__prediction") if decision.problem_type == REGRESSION else vector_to_array(F.col("__raw"))
-    shown = F.concat_ws(" | ", *map(text_column, model.text_columns))
+    shown = F.concat_ws(" | ", *(text_column(scored, name) for name in model.text_columns))
     text = F.substring(shown, 1, SHOWN_CHARACTERS) if texts else F.lit("")
     found = measured(scored.select("__truth", raw.alias("__raw"), text.alias("__text"), "__weight"), decision)
     return _told_unknown(found, model, dataset)
@@ -102,8 +103,12 @@ def _told_unknown(found: Evaluation, model: "ClassificationModelMethods", datase
     if not unknown:
         return found
     column, labels = model.getLabelCol(), model.decision.labels
-    value = label_name(column, dataset)
-    others = dataset.filter(value.isNotNull() & ~value.isin(list(labels))).select(value.cast("string")).distinct().limit(3)
+    truth = true_labels(dataset, column, model.decision)
+    if model.decision.problem_type == MULTI:
+        named = F.explode(F.array_except(label_names(column, dataset), F.array(*map(F.lit, labels))))
+    else:
+        named = label_name(column, dataset)
+    others = dataset.filter(_is_unknown(truth, model.decision)).select(named.alias("name")).distinct().limit(3)
     names = ", ".join(repr(row[0]) for row in others.collect())
     if not found.metrics["rows"]:
         known = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
@@ -113,9 +118,14 @@ def _told_unknown(found: Evaluation, model: "ClassificationModelMethods", datase
     return found
 
 
+def _is_unknown(truth: Column, decision: Decision) -> Column:
+    """Whether a row has a label that the model does not know; of several labels a row, one of them."""
+    return F.array_contains(truth, -1) if decision.problem_type == MULTI else truth == -1
+
+
 def row_weight(df: DataFrame, column: str | None) -> Column:
     """How much each row counts, as a number: 1 where there is no such column, as for the summaries of Spark ML."""
-    return F.col(f"`{column}`").cast("double") if column in df.columns else F.lit(1.0)
+    return column_of(df, column).cast("double") if column and find_column(df, column) else F.lit(1.0)
 
 
 def _count(df: DataFrame, weight: Column) -> int:
@@ -128,9 +138,9 @@ def _count(df: DataFrame, weight: Column) -> int:
 
 def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
     """A label column as `metrics_of` wants it: an index (-1: not one of the model's), an array of them, or a number."""
-    problem_type_of(df.schema, column, decision.problem_type)
+    problem_type_of(df, column, decision.problem_type)
     if decision.problem_type == REGRESSION:
-        return F.col(f"`{column}`").cast("double")
+        return column_of(df, column).cast("double")
     if decision.problem_type == MULTI:
         index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
         return F.transform(label_names(column, df), lambda name: F.coalesce(F.element_at(index, name), F.lit(-1)))
@@ -146,13 +156,11 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     rows = _collected(scored.select("__truth", "__raw", "__text", "__weight"))
     if not rows:
         return Evaluation({"rows": 0})
+    known = [row for row in rows if not _unknown(row[0], decision)]  # one population for all: probabilities are of known labels
+    unknown, rows = len(rows) - len(known), known
     truth: Any = [row[0] for row in rows]
-    unknown = sum(row[0] == -1 for row in rows) if decision.problem_type == SINGLE else 0
-    if unknown:  # one population for all figures: those of probabilities need labels that have one
-        rows = [row for row in rows if row[0] != -1]
-        truth = [row[0] for row in rows]
-        if not rows:
-            return Evaluation({"rows": 0, "unknown_labels": unknown})
+    if not rows:
+        return Evaluation({"rows": 0} | ({"unknown_labels": unknown} if unknown else {}))
     logits, weights = np.asarray([row[1] for row in rows]), np.asarray([row[3] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
@@ -162,6 +170,11 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
         predicted = decision.predict(decision.probabilities(logits))
         by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels), weights))
     return Evaluation(metrics, by_label, logits, truth, [row[2] for row in rows])
+
+
+def _unknown(truth: Any, decision: Decision) -> bool:
+    """As `_is_unknown`, of a row that is here."""
+    return decision.problem_type != REGRESSION and -1 in (truth if decision.problem_type == MULTI else [truth])
 
 
 def _collected(df: DataFrame) -> list[Row]:
@@ -236,14 +249,17 @@ def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
     entries = [F.transform(part, partial(entry, F.lit(kind))) for kind, part in kinds.items()]
     same = F.array_sort(truth) == F.array_sort(found)
     row = F.array(entry(F.when(same, F.lit("same")).otherwise(F.lit("other")), F.lit(-1)))
-    exploded = scored.select(F.explode(F.concat(row, *entries)).alias("entry"), "__weight")
+    unknown = F.array(entry(F.lit("unknown"), F.lit(-2)))
+    every = F.when(_is_unknown(truth, decision), unknown).otherwise(F.concat(row, *entries))
+    exploded = scored.select(F.explode(every).alias("entry"), "__weight")
     told = _collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
     counts = {(kind, label): weight for kind, label, weight, _ in told}
-    rows = sum(number for _, label, _, number in told if label == -1)
+    rows, others = (sum(number for _, label, _, number in told if label == place) for place in (-1, -2))
+    told_others = {"unknown_labels": others} if others else {}
     if not rows:
-        return Evaluation({"rows": 0})
+        return Evaluation({"rows": 0} | told_others)
     same, other = (counts.get((kind, -1), 0.0) for kind in ("same", "other"))
     right, wrong, missed = (np.asarray([counts.get((kind, n), 0) for n in range(len(decision.labels))]) for kind in kinds)
     metrics = counted_multi_label_metrics(right, wrong, missed)
-    metrics |= {"accuracy": same / (same + other), "rows": rows}
+    metrics |= {"accuracy": same / (same + other), "rows": rows} | told_others
     return Evaluation(metrics, label_metrics(right, wrong, missed))

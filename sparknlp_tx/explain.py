@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx.columns import strings
 from sparknlp_tx.distribution import is_local
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.named_columns import named
 from sparknlp_tx.scoring import Scoring, texts_of
 from sparknlp_tx.spark_versions import setting
 from sparknlp_tx.tokenization import Text, TextEncoder
@@ -83,7 +84,7 @@ def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Sco
         InputError: the executors cannot serve the model's device or precision.
     """
     spark = df.sparkSession
-    texts = df.select(*(text_column(name).alias(name) for name in scoring.text_columns))
+    texts = df.select(*(text_column(df, name).alias(name) for name in scoring.text_columns))
     by_partition = texts.groupBy(F.spark_partition_id().alias("partition")).agg(F.count(F.lit(1)).alias("rows"))
     size = by_partition.agg(F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("n"), F.max("rows").alias("most")).collect()[0]
     rows, partitions, largest = size["rows"] or 0, size["n"], size["most"] or 0
@@ -132,7 +133,7 @@ def _prober(scoring: Scoring, texts: list[Text]) -> Callable[[Iterator[pa.Record
 
 def sample_texts(texts: DataFrame, rows: int) -> list[Text]:
     """Some texts from all over the table, their first 20,000 characters."""
-    cut = texts.select(*(F.substring(f"`{name}`", 1, SAMPLE_CHARACTERS).alias(name) for name in texts.columns))
+    cut = texts.select(*(F.substring(named(name), 1, SAMPLE_CHARACTERS).alias(name) for name in texts.columns))
     if rows > 2 * SAMPLE_ROWS:
         cut = cut.sample(min(1.0, 2 * SAMPLE_ROWS / rows), seed=0)
     found = [tuple(row) for row in cut.limit(SAMPLE_ROWS).collect()]

@@ -95,7 +95,7 @@ def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingCol
     spark = df.sparkSession
     settings = estimator._settings(columns.problem_type, labels)
     names = [name for name in (columns.text, columns.text_pair) if name]
-    texts = sample_texts(df.select(*(text_column(name).alias(name) for name in names)), labels.rows)
+    texts = sample_texts(df.select(*(text_column(df, name).alias(name) for name in names)), labels.rows)
     with tempfile.TemporaryDirectory(prefix="sparknlp_tx-explain-") as folder:
         save_tokenizer(settings.checkpoint, settings.max_length, folder)
         encoder = check_runs(settings, folder, columns.text_pair is not None)

@@ -11,14 +11,17 @@ from decimal import Decimal, InvalidOperation
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BooleanType, DataType, NumericType, StringType, StructType
+from pyspark.sql.types import ArrayType, BooleanType, CharType, DataType, NumericType, StringType, StructField, VarcharType
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.named_columns import column_of, find_column, named
 
 MAX_LABELS = 10_000
-WHOLE = 1e15  # doubles below it, and without a fraction, are spelt as whole numbers
-ONE = (StringType, BooleanType, NumericType)
+WHOLE = 1e38  # doubles below it, and without a fraction, are spelt as whole numbers, as decimals are
+LONG = 2.0**63
+NAMES = (StringType, VarcharType, CharType)
+ONE = (*NAMES, BooleanType, NumericType)
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class LabelCounts:
         return [self.train / (len(self.counts) * max(count, 1)) for count in self.counts]
 
 
-def problem_type_of(schema: StructType, column: str, asked: str) -> str:
+def problem_type_of(df: DataFrame, column: str, asked: str) -> str:
     """The kind of task that a label column and the Param `problemType` make.
 
     Raises:
         InputError: the column's type does not go with what is asked for.
     """
-    kind = schema[column].dataType
+    kind = label_type(column, df)
     several = isinstance(kind, ArrayType) and isinstance(kind.elementType, ONE)
     if asked == "auto" and (several or isinstance(kind, ONE)):
         return MULTI if several else SINGLE
@@ -88,18 +91,35 @@ def problem_type_of(schema: StructType, column: str, asked: str) -> str:
     raise InputError(f"{expected} in column {column!r} (labelCol)", kind.simpleString(), remedy)
 
 
+def label_type(column: str, df: DataFrame) -> DataType:
+    """The type of a label column."""
+    return _field(column, df).dataType
+
+
+def _field(column: str, df: DataFrame) -> StructField:
+    field = find_column(df, column)
+    assert field is not None  # else `_check_column` had refused it
+    return field
+
+
 def nominal_names(column: str, df: DataFrame) -> list[str]:
     """The names of a numeric label column's values 0, 1, ..., where Spark ML keeps them with it, as `StringIndexer` does."""
-    field = df.schema[column]
+    field = _field(column, df)
     return (field.metadata or {}).get("ml_attr", {}).get("vals", []) if isinstance(field.dataType, NumericType) else []
 
 
 def label_name(column: str, df: DataFrame) -> Column:
-    """A label column as the names that models use: those that Spark ML knows; a double of a whole number loses its `.0`."""
-    value, names = F.col(f"`{column}`"), nominal_names(column, df)
-    if names:
-        return F.get(F.array(*map(F.lit, names)), value.cast("int"))
-    return _name(value, df.schema[column].dataType)
+    """A label column as the names that models use: those that Spark ML knows; a double of a whole number loses its `.0`.
+
+    Where Spark ML knows names, a number that is no position of one is no label: it keeps its spelling, in angle brackets.
+    """
+    value, names = column_of(df, column), nominal_names(column, df)
+    name = _name(value, label_type(column, df))
+    if not names:
+        return name
+    place = (value == F.floor(value)) & value.between(0, len(names) - 1)
+    known = F.get(F.array(*map(F.lit, names)), F.when(place, value).cast("int"))
+    return F.when(value.isNotNull(), F.coalesce(known, F.concat(F.lit("<"), name, F.lit(">"))))
 
 
 def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
@@ -108,7 +128,7 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     Numbers are positions already where the labels are names, as of a model that was fitted after a `StringIndexer`.
     """
     name = label_name(column, df)
-    plain = isinstance(df.schema[column].dataType, NumericType) and not nominal_names(column, df)
+    plain = isinstance(label_type(column, df), NumericType) and not nominal_names(column, df)
     numbers = any(_canonical(label).lstrip("-").isdigit() for label in labels)
     places = [str(n) for n in range(len(labels))] if plain and not numbers else [_canonical(name) for name in labels]
     if not plain or len(set(places)) < len(places):  # `01` and `1` are two labels of a model of texts
@@ -129,8 +149,8 @@ def _canonical(name: str) -> str:
 
 def label_names(column: str, df: DataFrame) -> Column:
     """A column of several labels a row as an array of names, each once; null where it is null or holds a null."""
-    label = F.col(f"`{column}`")
-    if isinstance(_element(column, df), StringType):
+    label = column_of(df, column)
+    if isinstance(_element(column, df), NAMES):
         names = F.array_distinct(label)
     else:
         positions = F.transform(label, lambda value, at: F.when(value.cast("double") != 0, at.cast("string")))
@@ -140,7 +160,7 @@ def label_names(column: str, df: DataFrame) -> Column:
 
 def _element(column: str, df: DataFrame) -> DataType:
     """What the arrays of a column of several labels a row hold."""
-    kind = df.schema[column].dataType
+    kind = label_type(column, df)
     assert isinstance(kind, ArrayType)  # else `problem_type_of` had refused it
     return kind.elementType
 
@@ -151,8 +171,9 @@ def _name(value: Column, kind: DataType) -> Column:
     A `CHAR(n)` loses the spaces that Spark has padded it with.
     """
     if kind.typeName() in ("double", "float"):  # 1e7 and more would be spelt 1.0E7
-        whole = (value == F.floor(value)) & (F.abs(value) < WHOLE)
-        return F.when(whole, value.cast("long").cast("string")).otherwise(value.cast("string"))
+        whole, size = value % 1 == 0, F.abs(value)  # `floor` gives a bigint, which ends at 9.2e18
+        name = F.when(whole & (size < LONG), value.cast("long").cast("string"))
+        return name.when(whole & (size < WHOLE), value.cast("decimal(38,0)").cast("string")).otherwise(value.cast("string"))
     if kind.typeName() == "decimal":
         whole = F.floor(value)  # a cast alone spells zeros of many places 0E-18
         fraction = F.regexp_replace(value.cast("string"), r"0+$", "")
@@ -181,7 +202,7 @@ def learn_labels(
         InputError: an empty table, null labels, labels that cannot be told apart, bad weights; says what to do.
     """
     flags = {"invalid": invalid, "held_out": held_out, "bad_weight": bad_weight, "characters": characters}
-    df = df.select(F.col(f"`{column}`").alias(column), *(flag.alias(f"__{name}") for name, flag in flags.items()))
+    df = df.select(column_of(df, column).alias(column), *(flag.alias(f"__{name}") for name, flag in flags.items()))
     find = {SINGLE: _of_one, MULTI: _of_several, REGRESSION: _of_numbers}[problem_type]
     return find(df, column, f"labelCol {column!r}")
 
@@ -199,16 +220,22 @@ def _totals() -> list[Column]:
 
 
 def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
-    label = F.col(f"`{column}`")
+    label = named(column)
     grouped = df.groupBy(label.alias("value"), label_name(column, df).alias("name")).agg(*_totals())
     found = grouped.limit(MAX_LABELS + 1).collect()
     _check_rows(found, where)
+    names = nominal_names(column, df)
     for row in found:
         if row["name"] is None:
             raise _null_labels(row["rows"], where)
         if isinstance(row["value"], float | Decimal) and row["value"] % 1 != 0:
             remedy = "Round it, turn it into names, or set problemType='regression'."
             raise InputError(f"whole numbers or names in {where}", f"{row['value']}", remedy)
+        if names and row["name"] not in names:
+            remedy = "Run its StringIndexer over these rows too, or take the column that it was made from."
+            raise InputError(
+                f"0 to {len(names) - 1} in {where}, the places of its {len(names)} names", f"{row['value']}", remedy
+            )
     found.sort(key=lambda row: row["value"])
     trained = [row for row in found if row["train"]]
     unknown = [row["name"] for row in found if row["rows"] > row["invalid"] and not row["train"]]
@@ -225,8 +252,8 @@ def _of_one(df: DataFrame, column: str, where: str) -> LabelCounts:
 
 def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
     """One aggregation over (kind, value): `row` for every row, `null`, and `label` for each label that a row has."""
-    label = F.col(f"`{column}`")
-    indicators = not isinstance(_element(column, df), StringType)
+    label = named(column)
+    indicators = not isinstance(_element(column, df), NAMES)
 
     def entry(kind: str, value: Column) -> Column:
         return F.struct(F.lit(kind).alias("kind"), value.cast("string").alias("value"))
@@ -274,7 +301,7 @@ def _counts_of_several(rows: list[Row], labels: dict[str, Row], indicators: bool
 
 
 def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
-    target = F.col(f"`{column}`").cast("double")
+    target = named(column).cast("double")
     bad = target.isNull() | F.isnan(target) | (F.abs(target) == math.inf)
     trained = ~F.col("__invalid") & ~F.col("__held_out") & ~bad
     told = [F.sum(bad.cast("long")).alias("bad"), F.mean(F.when(trained, target)).alias("mean")]

@@ -219,9 +219,9 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
     from sparknlp_tx.preprocessing import save_tokenizer
 
     encoder: TextEncoder = save_tokenizer(checkpoint, None, temporary_directory("tokenizer"))
-    rows = df.select([F.substring(text_column(name), 1, 100_000).alias(name) for name in df.columns if name != "label"]).limit(
-        LENGTH_SAMPLE
-    )
+    rows = df.select(
+        [F.substring(text_column(df, name), 1, 100_000).alias(name) for name in df.columns if name != "label"]
+    ).limit(LENGTH_SAMPLE)
     texts = [tuple(row) if len(row) > 1 else row[0] for row in rows.dropna().collect()]
     lengths = encoder.encode(texts).lengths()
     p50, p95 = np.percentile(lengths, (50, 95))

@@ -56,7 +56,7 @@ def stage(
         return files[0].dataset(), files[1].dataset()
     needed = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
     check_space(directory, needed, "the tokens of the training table")
-    df = columns.select(df.filter(~invalid_text(columns.text, columns.text_pair)))
+    df = columns.select(df.filter(~invalid_text(df, columns.texts)))
     every, every_validation = (max(1, rows // SAMPLED_ROWS) for rows in (labels.train, labels.rows - labels.train))
     packer = partial(pack, tokenizer=tokenizer, sampling=(every, every_validation))
     packed = df.mapInArrow(packer, "part int, number int, batch binary")

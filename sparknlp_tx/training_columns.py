@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame
@@ -10,6 +12,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx import splits
 from sparknlp_tx.decisions import MULTI, SINGLE
 from sparknlp_tx.labels import LabelCounts, label_name, label_names, learn_labels
+from sparknlp_tx.named_columns import column_of, find_column
 from sparknlp_tx.spark_versions import valid_utf8
 
 VALIDATION = "__validation"
@@ -25,32 +28,39 @@ class TrainingColumns(NamedTuple):
     validation: str | None = None
     problem_type: str = SINGLE
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Names of the text column and, for pairs, of the second one."""
+        return (self.text, self.text_pair) if self.text_pair else (self.text,)
+
     def learn_labels(self, df: DataFrame) -> LabelCounts:
         """The labels of a table, in one aggregation.
 
         Raises:
             InputError: they cannot be learnt from; says why, and what to do.
         """
-        held_out = F.coalesce(_column(self.validation), F.lit(False)) if self.validation else F.lit(False)
-        weight = _column(self.weight).cast("double") if self.weight else F.lit(1.0)
+        held_out = F.coalesce(column_of(df, self.validation), F.lit(False)) if self.validation else F.lit(False)
+        weight = column_of(df, self.weight).cast("double") if self.weight else F.lit(1.0)
         bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0) | (weight == math.inf)
         if self.validation:  # validation rows need no weight
             bad_weight = bad_weight & ~held_out
-        invalid = invalid_text(self.text, self.text_pair)
-        characters = sum((F.length(_column(name)) for name in (self.text, self.text_pair) if name), F.lit(0))
+        invalid = invalid_text(df, self.texts)
+        characters = sum((F.length(column_of(df, name)) for name in self.texts), F.lit(0))
         return learn_labels(df, self.label, self.problem_type, invalid, held_out, bad_weight, characters)
 
     def select(self, df: DataFrame) -> DataFrame:
         """The columns under the names that `training.fine_tune` reads, labels as their names, targets as doubles."""
         named = {SINGLE: label_name, MULTI: label_names}.get(self.problem_type)
-        label = named(self.label, df) if named else _column(self.label).cast("double")
-        columns = {"text": text_column(self.text), "label": label}
+        label = named(self.label, df) if named else column_of(df, self.label).cast("double")
+        columns = {"text": text_column(df, self.text), "label": label}
         if self.text_pair:
-            columns["text_pair"] = text_column(self.text_pair)
+            columns["text_pair"] = text_column(df, self.text_pair)
         if self.weight:
-            columns["weight"] = F.coalesce(_column(self.weight).cast("double"), F.lit(1.0))  # validation rows may have none
+            columns["weight"] = F.coalesce(
+                column_of(df, self.weight).cast("double"), F.lit(1.0)
+            )  # validation rows may have none
         if self.validation:
-            columns["validation"] = F.coalesce(_column(self.validation), F.lit(False))
+            columns["validation"] = F.coalesce(column_of(df, self.validation), F.lit(False))
         return df.select(*(column.alias(name) for name, column in columns.items()))
 
 
@@ -59,9 +69,8 @@ def carve_validation(df: DataFrame, columns: TrainingColumns, fraction: float, s
 
     Which rows hangs on their texts, their label and the seed alone; equal texts of a label stay on one side.
     """
-    texts = [name for name in (columns.text, columns.text_pair) if name]
-    drawn = splits.draw(seed, [_column(name) for name in texts])
-    place = splits.place(drawn, _column(columns.label) if columns.problem_type == SINGLE else None)
+    drawn = splits.draw(seed, [column_of(df, name) for name in columns.texts])
+    place = splits.place(drawn, column_of(df, columns.label) if columns.problem_type == SINGLE else None)
     return df.withColumn(VALIDATION, place <= fraction), columns._replace(validation=VALIDATION)
 
 
@@ -73,20 +82,19 @@ def joined_validation(train: DataFrame, validation: DataFrame, columns: Sequence
     """
     marked = []
     for df, held_out in ((train, False), (validation, True)):
-        there = [_column(name) for name in columns if name in df.columns]
+        there = [column_of(df, name).alias(name) for name in columns if find_column(df, name)]
         marked.append(df.select(*there, F.lit(held_out).alias(VALIDATION)))
     return marked[0].unionByName(marked[1], allowMissingColumns=True)
 
 
-def invalid_text(text: str, text_pair: str | None) -> Column:
+def invalid_text(df: DataFrame, texts: Sequence[str]) -> Column:
     """Whether a row has no text to work with: null or empty, or so its second text."""
-    invalid = F.coalesce(_column(text), F.lit("")) == ""
-    return invalid | (F.coalesce(_column(text_pair), F.lit("")) == "") if text_pair else invalid
+    return reduce(or_, (F.coalesce(column_of(df, name), F.lit("")) == "" for name in texts))
 
 
-def text_column(name: str) -> Column:
+def text_column(df: DataFrame, name: str) -> Column:
     """A text column; bytes in it that are no UTF-8, as a cast from binary can leave them, become U+FFFD."""
-    return valid_utf8(_column(name))
+    return valid_utf8(column_of(df, name))
 
 
 def fingerprint(df: DataFrame, columns: TrainingColumns) -> dict[str, Any]:
@@ -96,7 +104,3 @@ def fingerprint(df: DataFrame, columns: TrainingColumns) -> dict[str, Any]:
         F.count(F.lit(1)).alias("rows"), F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)")).cast("string").alias("hash")
     ).collect()[0]
     return row.asDict()
-
-
-def _column(name: str) -> Column:
-    return F.col(f"`{name}`")

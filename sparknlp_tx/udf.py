@@ -25,9 +25,9 @@ def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: S
     """
     texts = scoring.text_columns
     if scoring.handle_invalid == "skip":
-        dataset = dataset.filter(~invalid_text(*texts, *[None] * (2 - len(texts))))
+        dataset = dataset.filter(~invalid_text(dataset, texts))
     score = scoring_udf(scoring, observed=observation is not None)
-    scored = dataset.withColumn(struct, score(F.struct(*map(text_column, texts))))
+    scored = dataset.withColumn(struct, score(F.struct(*(text_column(dataset, name) for name in texts))))
     if observation is not None:
         scored = observation.on(scored, struct)
     values = []

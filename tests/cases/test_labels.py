@@ -1,11 +1,13 @@
 """Labels and texts of every type that Spark has for them, and the SQL function where people write it first."""
 
 from decimal import Decimal
+from unittest.mock import patch
 
 import pytest
+from pyspark.ml.feature import StringIndexer
 from pyspark.sql import functions as F
 
-from sparknlp_tx import TransformerClassifier
+from sparknlp_tx import TransformerClassifier, evaluation
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.labels import label_index, label_name
 
@@ -44,6 +46,7 @@ def test_other_spellings(spark):
         return [row[0] for row in df.select(label_name("label", df)).collect()]
 
     assert names("-0.0D, 0.0D, -7D, 1e7D, 0.5D") == ["0", "0", "-7", "10000000", "0.5"]
+    assert names("1e15D, 9007199254740992D, 1e20D") == ["1000000000000000", "9007199254740992", "100000000000000000000"]
     assert names("-0.00BD, 10.00BD, 1.50BD") == ["0", "10", "1.5"]
     assert names("true, false") == ["true", "false"]
     assert names("' a', 'a ', '01', 'NA'") == [" a", "a ", "01", "NA"]
@@ -107,3 +110,33 @@ def test_decimals_with_a_fraction_are_no_labels(train_df, settings):
     df = train_df.withColumn("label", F.lit(Decimal("0.50")).cast("decimal(10,2)"))
     with pytest.raises(InputError, match="whole numbers or names"):
         TransformerClassifier(**settings).fit(df)
+
+
+@pytest.mark.parametrize("odd", [0.5, 7.0, -1.0])
+def test_a_position_of_no_name_is_no_label(model, test_df, train_df, settings, odd):
+    indexer = StringIndexer(inputCol="label", outputCol="index", handleInvalid="keep").fit(train_df)
+    names = {"ml_attr": {"type": "nominal", "vals": list(indexer.labels)}}
+
+    def stale(df, where):
+        df = indexer.transform(df)
+        return df.withColumn("index", F.when(where, F.lit(odd)).otherwise(F.col("index"))).withMetadata("index", names)
+
+    found = model.copy({model.labelCol: "index"}).evaluate(stale(test_df, F.col("id") < 20))
+    assert (found["unknown_labels"], found["rows"]) == (20, 70)
+    with pytest.raises(InputError, match=str(odd)):
+        TransformerClassifier(**settings, labelCol="index").fit(stale(train_df, F.length("text") > 60))
+
+
+def test_of_several_labels_a_row_unknown_ones_are_told(train_df, test_df, settings):
+    several = [df.withColumn("label", F.array("label")) for df in (train_df, test_df)]
+    model = TransformerClassifier(**settings).fit(several[0])
+    other = F.when(F.col("id") < 30, F.array_append("label", "fraud")).otherwise(F.col("label"))
+    mixed = several[1].withColumn("label", other)
+    found, known = model.evaluate(mixed), model.evaluate(several[1].filter("id >= 30"))
+    assert dict(found) == dict(known) | {"unknown_labels": 30}
+    with patch.object(evaluation, "COLLECTED_NUMBERS", 0):
+        counted = model.evaluate(mixed)
+    assert (counted["rows"], counted["unknown_labels"]) == (60, 30)
+    assert counted["accuracy"] == pytest.approx(found["accuracy"])
+    with pytest.raises(InputError, match="labels of the model"):
+        model.evaluate(several[1].withColumn("label", F.array(F.lit("fraud"))))
