@@ -153,19 +153,18 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     Args:
         scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, `__text`, and `__weight`, above 0.
     """
-    rows = _collected(scored.select("__truth", "__raw", "__text", "__weight"))
-    if not rows:
-        return Evaluation({"rows": 0})
-    known = [row for row in rows if not _unknown(row[0], decision)]  # one population for all: probabilities are of known labels
-    unknown, rows = len(rows) - len(known), known
+    collected = _collected(scored.select("__truth", "__raw", "__text", "__weight"))
+    rows = [
+        row for row in collected if not _unknown(row[0], decision)
+    ]  # one population for all: probabilities are of known labels
+    unknown = {"unknown_labels": len(collected) - len(rows)} if len(collected) > len(rows) else {}
     truth: Any = [row[0] for row in rows]
     if not rows:
-        return Evaluation({"rows": 0} | ({"unknown_labels": unknown} if unknown else {}))
+        return Evaluation({"rows": 0, **unknown})
     logits, weights = np.asarray([row[1] for row in rows]), np.asarray([row[3] for row in rows])
     if decision.problem_type == MULTI:
         truth = indicators(truth, len(decision.labels))
-    metrics, by_label = metrics_of(decision, logits, truth, weights) | {"rows": len(rows)}, {}
-    metrics |= {"unknown_labels": unknown} if unknown else {}
+    metrics, by_label = metrics_of(decision, logits, truth, weights) | {"rows": len(rows)} | unknown, {}
     if decision.problem_type != REGRESSION:
         predicted = decision.predict(decision.probabilities(logits))
         by_label = label_metrics(*counts_by_label(truth, predicted, len(decision.labels), weights))

@@ -18,8 +18,11 @@ def named(name: str) -> Column:
     return F.col("`" + name.replace("`", "``") + "`")
 
 
-def find_column(df: DataFrame, name: str | None) -> StructField | None:
+def find_column(df: DataFrame, name: str | None, param: str = "") -> StructField | None:
     """The field that a name stands for, its type and what Spark keeps with it; None where there is none.
+
+    Args:
+        param: the Param that names it, for the error.
 
     Raises:
         InputError: more than one column has that name.
@@ -31,7 +34,9 @@ def find_column(df: DataFrame, name: str | None) -> StructField | None:
         remedy = "Rename or drop the others."
         if name in same and len(set(same)) == len(same):
             remedy = "Rename or drop the others, or set spark.sql.caseSensitive to true."
-        raise InputError(f"one column {name!r}", f"{len(same)} of them: {', '.join(same)}", remedy)
+        raise InputError(
+            f"one column {name!r}" + f" ({param})" * bool(param), f"{len(same)} of them: {', '.join(same)}", remedy
+        )
     if same:
         return df.schema[same[0]]
     if ("." not in name and "`" not in name) or name.endswith("*"):

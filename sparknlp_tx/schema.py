@@ -43,7 +43,7 @@ class SchemaChecks(Params):
             if param in ("textCol", "labelCol"):
                 raise InputError(f"the name of a column ({param})", "none", f"There are: {', '.join(dataset.columns)}.")
             return
-        field = find_column(dataset, name)
+        field = find_column(dataset, name, param)
         if field is None:
             raise InputError(
                 f"column {name!r} ({param})", f"columns {', '.join(dataset.columns)}", nearest(name, dataset.columns)

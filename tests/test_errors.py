@@ -32,7 +32,7 @@ def forbidden(*args, **kwargs):
 
 def test_a_missing_column_names_the_nearest(refused):
     refused(r"Expected column 'txet' \(textCol\); found columns text, label. Did you mean 'text'\?", textCol="txet")
-    refused(r"column 'Label' \(labelCol\).*Did you mean 'label'", labelCol="Label")
+    refused(r"column 'Labl' \(labelCol\).*Did you mean 'label'", labelCol="Labl")
     refused(r"column 'xyz' \(textPairCol\).*There are: text, label", textPairCol="xyz")
     refused(r"column 'w' \(weightCol\)", weightCol="w")
     refused(r"column 'v' \(validationIndicatorCol\)", validationIndicatorCol="v")
