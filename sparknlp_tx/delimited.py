@@ -1,7 +1,7 @@
 """Delimited text files (csv, tsv), read strictly: as they were written, or refused with the line's number. Knows no Spark.
 
-A file is parsed in each way that people write such files: quotes doubled inside quotes (RFC 4180, Python, pandas, spreadsheets), quotes
-escaped by backslashes (Spark, MySQL), no quotes at all (many tsv files). A way is possible if every record has as many fields as the first
+A file is parsed in each way that people write such files: quotes doubled inside quotes (RFC 4180, Python, pandas, spreadsheets), quotes and
+backslashes escaped by backslashes, inside quotes alone (Spark) or everywhere (Python with an `escapechar`), no quotes at all (many tsv files). A way is possible if every record has as many fields as the first
 line. Where one is, or several give the same records, the file is read; where two give different records, its writer has to be asked.
 """
 
@@ -24,6 +24,7 @@ OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = (",", ";", "\t", "|")
 LONE_RETURN = re.compile(r"\r(?!\n)")
 BOMS = ((b"\xff\xfe\0\0", "utf-32"), (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+INSIDE, EVERYWHERE = "\\", "\\*"  # where a backslash escapes: inside quotes alone; outside of them as well
 FLAGS = "Say how it is written: --sep, --quote, --escape, --encoding."
 
 
@@ -149,13 +150,12 @@ def _quotings(given: Dialect, text: str) -> list[tuple[str, str]]:
     if given.quote == "":
         return [("", "")]
     quote = given.quote or '"'
+    backslashes = [(quote, INSIDE), (quote, EVERYWHERE)]
     if given.escape is not None:
-        return [(quote, given.escape)]
+        return backslashes if given.escape == "\\" else [(quote, given.escape)]
     if quote not in text:
         return [(quote, quote)]
-    ways = [(quote, quote)]
-    if f"\\{quote}" in text:
-        ways.append((quote, "\\"))
+    ways = [(quote, quote), *(backslashes if f"\\{quote}" in text else [])]
     return ways if given.quote is not None else [*ways, ("", "")]
 
 
@@ -185,10 +185,6 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
         InputError: they give different records.
     """
     best = possible[0]
-    if best.escape == "\\" and given.escape is None and text.count("\\") != text.count(f"\\{best.quote}"):
-        line = next(n for n, row in enumerate(text.split("\n"), 1) if row.count("\\") != row.count(f"\\{best.quote}")) + skipped
-        found = f"backslashes before other characters as well, in line {line}"
-        raise InputError(f"backslashes before quotes alone in {file}", found, FLAGS)
     if best.escape == best.quote and given.escape is None and best.quote and "\\\\" in text:
         line = next(n for n, row in enumerate(text.split("\n"), 1) if "\\\\" in row) + skipped
         remedy = "They are two for --escape '\"', and one for --escape '\\'."
@@ -212,7 +208,7 @@ def _only(file: Path, text: str, possible: list[_Way], given: Dialect, skipped: 
         line = _first_difference(text, best, other) + skipped
         raise InputError(
             f"one way to read {file}",
-            f"two, which differ from line {line} on: are its quotes text?",
+            f"two, which differ from line {line} on: are its {'quotes' if best.escape == best.quote else 'backslashes'} text?",
             FLAGS + " --quote '' for none.",
         )
     return best
@@ -264,6 +260,9 @@ def _parse(text: str, sep: str, quote: str, escape: str) -> Iterator[tuple[int, 
     Raises:
         csv.Error: a quoted field does not end, or goes on behind its quote.
     """
+    if escape in (INSIDE, EVERYWHERE):
+        yield from _parse_backslashes(text, sep, quote, escape == EVERYWHERE)
+        return
     csv.field_size_limit(sys.maxsize)
     quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if not quote else {"quotechar": quote, "doublequote": escape == quote}
     if quote and escape != quote:
@@ -272,3 +271,42 @@ def _parse(text: str, sep: str, quote: str, escape: str) -> Iterator[tuple[int, 
     for fields in reader:
         if fields:
             yield reader.line_num, fields
+
+
+def _parse_backslashes(text: str, sep: str, quote: str, everywhere: bool) -> Iterator[tuple[int, list[str]]]:
+    """As `_parse`, of a text whose quotes and backslashes are escaped by backslashes.
+
+    Raises:
+        csv.Error: as `_parse`; or a backslash stands before a character that no writer escapes.
+    """
+    q, s = re.escape(quote), re.escape(sep)
+    outside = rf"[^{s}{q}\\\r\n]*(?:\\.[^{s}{q}\\\r\n]*)*" if everywhere else rf"[^{s}{q}\r\n]*"
+    field = re.compile(rf"(?:{q}([^{q}\\]*(?:\\.[^{q}\\]*)*){q}|({outside}))({s}|\r\n|\n|\r|\Z)", re.DOTALL)
+    place, line, fields = 0, 1, list[str]()
+    while place < len(text):
+        match = field.match(text, place)
+        if match is None:
+            raise csv.Error("a quoted field that does not end, or goes on behind its quote,")
+        quoted, plain, end = match.groups()
+        place = match.end()
+        if quoted is not None:
+            fields.append(_unescaped(quoted, quote + "\\"))
+        else:
+            fields.append(_unescaped(plain, quote + "\\\r\n" + sep) if everywhere else plain)
+        line += (quoted or plain or "").count("\n")
+        if end == sep and place < len(text):
+            continue
+        if end == sep:
+            fields.append("")
+        if fields != [""] or quoted is not None:
+            yield line, fields
+        line, fields = line + end.count("\n"), []
+
+
+def _unescaped(field: str, escapes: str) -> str:
+    def character(pair: re.Match[str]) -> str:
+        if pair[1] not in escapes:
+            raise csv.Error(f"a backslash before {pair[1]!r}, which needs none,")
+        return pair[1]
+
+    return re.sub(r"\\(.)", character, field, flags=re.DOTALL)
