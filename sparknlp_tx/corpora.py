@@ -22,6 +22,7 @@ from sparknlp_tx.artifact import local_path, temporary_directory
 from sparknlp_tx.delimited import OPENERS, Dialect, read_delimited
 from sparknlp_tx.docstrings import docstring_rows
 from sparknlp_tx.errors import InputError, nearest
+from sparknlp_tx.named_columns import column_of, find_column
 
 if TYPE_CHECKING:
     import datasets
@@ -48,6 +49,7 @@ BESIDE = (
     "metadata.json",
     "license.json",
 )  # that describe a data set
+FETCHED_BYTES = 2 * 10**9  # of files on another file system that are copied to this machine
 READERS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "ndjson": "json", "parquet": "parquet"}
 SPLITS = {  # GLUE's mnli has two of each: the matched one is the usual one
     "validation_mismatched": r"(validation|dev)_mismatched",
@@ -109,6 +111,7 @@ class Source:
         text, text_pair, label: columns; default: what is known or usual.
         limit: of the docstrings: at most so many rows of each library.
         dialect: how delimited files are written, where it is not to be found out.
+        label_type: of Spark's, what labels are cast to, as `double`: all values of csv files are strings.
     """
 
     source: str
@@ -119,6 +122,7 @@ class Source:
     label: str | None = None
     limit: int = 1_500
     dialect: Dialect = field(default_factory=Dialect)
+    label_type: str | None = None
 
 
 def read_corpus(spark: SparkSession, source: Source) -> dict[str, DataFrame]:
@@ -166,9 +170,14 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
 
 def _read_files(spark: SparkSession, path: str, dialect: Dialect, config: str | None) -> dict[str, DataFrame]:
     """The files and Delta tables of a path by split; files of one split are read together."""
-    if (tables.has_scheme(path) and not path.startswith("file:")) or Path(local_path(path), "_delta_log").is_dir():
-        return {"train": tables.read_table(spark, path)}
-    root = local_path(path)
+    if tables.has_scheme(path) and not path.startswith("file:"):
+        if tables.look_up(spark, tables.TableName.parse(path)).kind == "delta":
+            return {"train": tables.read_table(spark, path)}
+        root = _fetched(spark, path)
+    else:
+        root = local_path(path)
+    if Path(root, "_delta_log").is_dir():
+        return {"train": tables.read_table(spark, str(root))}
     if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
         return _read_saved(spark, root)
     found = {
@@ -193,6 +202,29 @@ def _read_files(spark: SparkSession, path: str, dialect: Dialect, config: str | 
             )
         groups["train"] = groups.pop("")
     return {split: _read_group(spark, group, dialect) for split, group in groups.items()}
+
+
+def _fetched(spark: SparkSession, path: str) -> Path:
+    """The files at a path that Spark alone sees, copied to this machine.
+
+    Raises:
+        InputError: nothing is there, or more than 2 GB.
+    """
+    if not tables.files_at(spark, path):
+        raise InputError("a file or a folder", f"nothing at {path}", "Check the path.")
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    size = files.agg(F.sum("length")).collect()[0][0] or 0
+    if size > FETCHED_BYTES:
+        raise InputError(
+            f"at most {FETCHED_BYTES:,} bytes of files at {path}", f"{size:,}", "Write them as a Delta table first."
+        )
+    folder, root = temporary_directory("fetched"), tables.resolved(path)
+    for row in files.select("path", "content").toLocalIterator():
+        inside = tables.resolved(row["path"]).removeprefix(root).strip("/")
+        file = folder.joinpath(inside or Path(root).name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(row["content"])
+    return folder
 
 
 def _data_files(root: Path, config: str | None) -> list[Path]:
@@ -252,11 +284,20 @@ def _read_group(spark: SparkSession, files: list[Path], dialect: Dialect) -> Dat
         return _delimited(spark, files, dialect)
     paths = [str(_plainly_named(file)) for file in files]
     if READERS[kinds[0]] == "parquet":
-        return spark.read.parquet(*paths)
+        return _parquet(spark, paths)
     arrays = [_checked_json(file) for file in files]
     if len(set(arrays)) > 1:
         raise InputError("json files of one kind for a split", "arrays and lines", "Move some away.")
     return spark.read.option("multiLine", arrays[0]).json(paths)
+
+
+def _parquet(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Parquet files; times in nanoseconds, as pandas writes them, would make Spark refuse the whole file."""
+    import pyarrow.parquet as pq
+
+    if any("[ns" in str(kind) for kind in pq.read_schema(paths[0]).types):
+        spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    return spark.read.parquet(*paths)
 
 
 def _plainly_named(file: Path) -> Path:
@@ -405,7 +446,7 @@ def _normalise(df: DataFrame, source: Source, corpus: Corpus) -> DataFrame:
     else:
         label = _pick(df, "label", source.label, corpus.label, LABEL_NAMES)
         _check_plain(df, label, "label")
-        columns["label"] = _field(label, df)
+        columns["label"] = _typed(df, label, source.label_type) if source.label_type else column_of(df, label)
     return df.select(*(column.alias(name) for name, column in columns.items()))
 
 
@@ -417,13 +458,9 @@ def _is_unlabelled(df: DataFrame, corpus: Corpus) -> bool:
 
 
 def _pick(df: DataFrame, what: str, given: str | None, known: str | None, usual: tuple[str, ...]) -> str:
-    """The column for what is wanted, as it is spelt there; a field of a struct by a dotted name."""
-    lowered = {name.lower(): name for name in df.columns}
+    """The name of the column for what is wanted, or of a field of a struct."""
     for name in (given, known, *usual):
-        for there in (name, lowered.get(name.lower())) if name else ():
-            if there in df.columns:
-                return there
-        if name and name == given and _is_field(df, name):
+        if name and find_column(df, name):
             return name
         if name and name == given:
             raise InputError(f"{what} column {given!r}", f"columns {', '.join(df.columns)}", nearest(given, df.columns))
@@ -433,29 +470,29 @@ def _pick(df: DataFrame, what: str, given: str | None, known: str | None, usual:
     )
 
 
-def _is_field(df: DataFrame, name: str) -> bool:
-    """Whether a dotted name is that of a field of a struct."""
-    column, _, inner = name.partition(".")
-    kind = df.schema[column].dataType if column in df.columns else None
-    return isinstance(kind, StructType) and inner in kind.names
+def _typed(df: DataFrame, name: str, kind: str) -> Column:
+    """A column of labels as another type.
 
-
-def _field(name: str, df: DataFrame) -> Column:
-    """A column, or a field of a struct."""
-    if name in df.columns:
-        return F.col(tables.quoted(name))
-    column, _, inner = name.partition(".")
-    return F.col(tables.quoted(column)).getField(inner)
+    Raises:
+        InputError: some are none of that type.
+    """
+    label = column_of(df, name).alias("label")
+    cast = F.expr(f"try_cast(label AS {kind})")
+    wrong = df.select(label).filter(F.col("label").isNotNull() & cast.isNull()).limit(3).collect()
+    if wrong:
+        found = ", ".join(repr(row[0]) for row in wrong)
+        raise InputError(f"labels of type {kind} in column {name!r}", found, "Mend them, or leave --label-type out.")
+    return column_of(df, name).cast(kind)
 
 
 def _text(df: DataFrame, name: str) -> Column:
     _check_plain(df, name, "text", (ArrayType,))
-    return _field(name, df).cast("string")
+    return column_of(df, name).cast("string")
 
 
 def _check_plain(df: DataFrame, name: str, what: str, also: tuple = ()) -> None:
     """Raise InputError where a column of texts or labels holds structs or maps, which would be spelt as such."""
-    kind = df.select(_field(name, df).alias("it")).schema["it"].dataType
+    kind = df.select(column_of(df, name).alias("it")).schema["it"].dataType
     if isinstance(kind, (StructType, MapType, *also)):
         fields = (
             f"Name a field of it: {', '.join(f'{name}.{inner}' for inner in kind.names[:5])}."

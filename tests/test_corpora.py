@@ -244,3 +244,33 @@ def test_files_with_odd_names_and_fields_of_structs(spark, tmp_path):
         read_corpus(spark, Source(str(tmp_path / "b.jsonl")))
     (tmp_path / "C.CSV").write_text(" Text , label\n'a, b',x\n".replace("'", '"'))
     assert rows_of(read_corpus(spark, Source(str(tmp_path / "C.CSV")))["train"]) == [("a, b", "x")]
+
+
+def test_files_on_another_file_system_are_fetched(spark, tmp_path, tmp_path_factory):
+    """`viewfs://store/files` is the folder of all temporary files."""
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    (folder / "train.csv").write_text("text,label\na,x\nb,y\n")
+    (folder / "test.csv").write_text("text,label\nc,x\n")
+    (tmp_path / "one.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    there = "viewfs://store/files" + str(tmp_path).removeprefix(str(tmp_path_factory.getbasetemp()))
+    splits = read_corpus(spark, Source(f"{there}/my data"))
+    assert {split: df.count() for split, df in splits.items()} == {"train": 2, "test": 1}
+    assert rows_of(read_corpus(spark, Source(f"{there}/one.jsonl"))["train"]) == [("a", "x")]
+    for nothing, words in ((f"{there}/none.csv", "nothing at"), ("s3q://bucket/a.csv", "file system that Spark knows")):
+        with pytest.raises(InputError, match=words):
+            read_corpus(spark, Source(nothing))
+
+
+def test_types_that_files_do_not_tell(spark, tmp_path):
+    import pandas as pd
+
+    (tmp_path / "stars.csv").write_text("text,label\na,1.5\nb,2\n")
+    splits = read_corpus(spark, Source(str(tmp_path / "stars.csv"), label_type="double"))
+    assert rows_of(splits["train"]) == [("a", 1.5), ("b", 2.0)]
+    (tmp_path / "stars.csv").write_text("text,label\na,1.5\nb,none\n")
+    with pytest.raises(InputError, match="double.*'none'.*--label-type"):
+        read_corpus(spark, Source(str(tmp_path / "stars.csv"), label_type="double"))
+    times = pd.to_datetime(["2026-01-01", "2026-01-02"]).astype("datetime64[ns]")
+    pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"], "asked": times}).to_parquet(tmp_path / "times.parquet")
+    assert rows_of(read_corpus(spark, Source(str(tmp_path / "times.parquet")))["train"]) == [("a", "x"), ("b", "y")]

@@ -32,6 +32,8 @@ from sparknlp_tx.cli import make_parser
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say, since
 
+LABEL_TYPES = ("string", "boolean", "int", "bigint", "double")
+
 
 def parser() -> argparse.ArgumentParser:
     """Flags of `prepare`."""
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--text-col")
     parser.add_argument("--text-pair-col")
     parser.add_argument("--label-col")
+    parser.add_argument("--label-type", choices=LABEL_TYPES, help="of the labels, where files tell none: double for regression")
     parser.add_argument("--encoding", help="of csv and tsv files; default UTF-8, or UTF-16 with its mark")
     parser.add_argument("--sep", help="csv and tsv: between fields; default found out")
     parser.add_argument("--quote", help="csv and tsv: around fields, '' for none; default found out")
@@ -69,6 +72,7 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
         text_pair=options.text_pair_col,
         label=options.label_col,
         limit=options.limit,
+        label_type=options.label_type,
         dialect=delimited.Dialect(
             options.encoding,
             _character(options.sep, "--sep"),
