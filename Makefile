@@ -9,7 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 .PHONY: demo test quick compat lint format clean
 
 demo: $(VENV)/.installed ## The main job end to end: prepare, train, score, MLflow. CHECKPOINT=NAME for a model of your own
-	$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+	@$(RUN) jobs/demo.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 test: $(VENV)/.installed ## Every test; and on Spark Connect and a cluster of processes what every session has to do
 	$(RUN) -m pytest $(TWO)
@@ -30,10 +30,11 @@ format: $(VENV)/.installed ## Lay the code out and mend what can be mended
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 10) or sys.exit("Expected Python 3.10 or later; found %d.%d. Name another: make PYTHON=python3.11 ..." % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet uv
-	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[spark,cpu,dev]'
-	touch $@
+	@echo "Setting up $(VENV): Spark, torch, MLflow and what they need, some GB"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check uv
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[spark,cpu,dev]'
+	@touch $@
 
 clean: ## Remove what the commands above have made
 	rm -rf $(VENV) demo *.egg-info .pytest_cache .ruff_cache

@@ -18,8 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import mlflow
-
 from sparknlp_tx import cli, tables
 from sparknlp_tx.checkpoints import make_checkpoint
 from sparknlp_tx.errors import InputError
@@ -39,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    import mlflow
+
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     mlflow.create_experiment("demo", artifact_location=f"{folder}/mlartifacts")

@@ -5,11 +5,11 @@ import time
 
 from tqdm.auto import tqdm
 
-LOG_SECONDS = 10.0
+LOG_SECONDS = 10.0, 60.0  # between two lines of a log: at least, at most
 
 
 class Progress:
-    """Counts work done: a bar where someone watches, else a line every ten seconds and one at the end.
+    """Counts work done: a bar where someone watches, else lines in a log: one after ten seconds, then ever fewer, at least one a minute.
 
     Args:
         title: what is being done.
@@ -31,7 +31,7 @@ class Progress:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self.done)
         self.done = done
-        if self._bar is None and now - self._last >= LOG_SECONDS:
+        if self._bar is None and now - self._last >= min(max(LOG_SECONDS[0], (self._last - self._begin) / 2), LOG_SECONDS[1]):
             self._last = now
             self._say(now, note)
 
