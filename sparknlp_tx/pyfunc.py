@@ -1,17 +1,30 @@
-"""The MLflow pyfunc of a model, as a model from code: no pickle. MLflow runs this file where the model is loaded; no Spark."""
+"""The MLflow pyfunc of a model, as a model from code: no pickle, no Spark. What a logged model carries of it: `carried.py`."""
 
-from pathlib import Path
+import sys
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from sparknlp_tx.artifact import check_model_files, param_values, read_metadata
 from sparknlp_tx.decisions import read_config
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.scoring import Scoring, score_frame
+
+
+class PyfuncInputError(InputError, MlflowException):
+    """An InputError that MLflow's server answers in its words, with 400; of others it sends the stack trace."""
+
+    def __init__(self, expected: str, found: str, remedy: str):
+        InputError.__init__(self, expected, found, remedy)
+        MlflowException.__init__(self, str(self), error_code=INVALID_PARAMETER_VALUE)
+
+    def __reduce__(self) -> tuple:
+        return PyfuncInputError, (self.expected, self.found, self.remedy)
 
 
 class TransformerPyfunc(mlflow.pyfunc.PythonModel):
@@ -31,28 +44,42 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
             DataFrame with the columns of `transform`, vectors as lists of float64; a row an input row.
 
         Raises:
-            InputError: the input's leading columns are not the text columns.
+            PyfuncInputError: the text columns are not there, or hold something else than texts.
         """
-        frame = self._named(model_input)
-        for name in self.scoring.text_columns:
-            frame = frame.assign(**{name: pd.Series([_text(value, name) for value in frame[name]], frame.index, dtype=object)})
-        scores = score_frame(frame, self.scoring)
+        try:
+            frame = text_columns(model_input, self.scoring.text_columns)
+            scores = score_frame(frame, self.scoring)
+        except InputError as error:
+            raise PyfuncInputError(error.expected, error.found, error.remedy) from error
         columns = {name: [_plain(value) for value in scores[name]] for name in scores.columns}
-        return pd.DataFrame(columns, index=scores.index, dtype=object)
+        answer = pd.DataFrame(columns, index=scores.index, dtype=object)
+        return _with_null_labels(answer) if _in_a_spark_task() else answer
 
-    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The text columns under their names.
 
-        The signature names no columns, as MLflow would refuse lists then; so MLflow hands on the leading columns only.
-        """
-        names = list(self.scoring.text_columns)
-        if set(names) <= set(frame.columns):
-            return frame
-        found = [str(name) for name in frame.columns[: len(names)]]
-        if found != [str(position) for position in range(len(names))]:
-            expected = f"{' and '.join(map(repr, names))} as the leading column{'s'[: len(names) - 1]}"
-            raise InputError(expected, ", ".join(found) or "no column", f"Give df[{names}], or a list.")
-        return frame.iloc[:, : len(names)].set_axis(names, axis=1)
+def text_columns(frame: Any, names: tuple[str, ...]) -> pd.DataFrame:
+    """The text columns by their names, whatever else is there; of a list, whose columns have numbers, the leading ones.
+
+    Raises:
+        InputError: they are not there, are there in both ways, or hold something else than texts.
+    """
+    expected = f"{' and '.join(map(repr, names))} as column{'s'[: len(names) - 1]} of a pandas DataFrame, or a list of texts"
+    if not isinstance(frame, pd.DataFrame):
+        remedy = "For a DataFrame of Spark take sparknlp_tx.load_model(uri).transform(df)."
+        raise InputError(expected, f"{type(frame).__module__}.{type(frame).__name__}", remedy)
+    given = [column for column in (*names, *range(len(names))) if _is_given(frame, column)]
+    if given not in (list(names), list(range(len(names)))):
+        found = "columns " + ", ".join(map(repr, given)) if given else "no text column"  # MLflow keeps others back
+        parts = ", ".join(map(repr, names))
+        raise InputError(expected, found, f"Give df[[{parts}]], or a list that is not empty; to spark_udf a struct({parts}).")
+    columns = {name: [_text(value, name) for value in frame[column]] for name, column in zip(names, given, strict=True)}
+    return pd.DataFrame(columns, index=frame.index, dtype=object)
+
+
+def _is_given(frame: pd.DataFrame, column: str | int) -> bool:
+    """Whether a column is there, and is not one of NaN that `spark_udf` added: it gives columns numbers first, and fills up the rest."""
+    if column not in frame.columns or column == 0 or 0 not in frame.columns:
+        return column in frame.columns
+    return not (frame[column].dtype == float and bool(frame[column].isna().all()))
 
 
 def _text(value: Any, name: str) -> str | None:
@@ -67,7 +94,8 @@ def _text(value: Any, name: str) -> str | None:
         return None
     if value is pd.NA:
         return None
-    raise InputError(f"texts in column {name!r}", f"{type(value).__name__} {str(value)[:40]!r}", "Send strings.")
+    remedy = "Send a list of texts, or records of a text each." if isinstance(value, list) else "Send strings."
+    raise InputError(f"texts in column {name!r}", f"{type(value).__name__} {str(value)[:40]!r}", remedy)
 
 
 def _plain(value: Any) -> Any:
@@ -77,9 +105,23 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def code_path() -> str:
-    """This file, for `mlflow.pyfunc.log_model(python_model=...)`."""
-    return str(Path(__file__).resolve())
+class NullableTexts(pd.arrays.StringArray):
+    """Texts and nulls for MLflow's `spark_udf`: it casts to str, which makes a text 'None' of a null elsewhere."""
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        return self.to_numpy(dtype=object, na_value=None) if np.dtype(str) == dtype else super().astype(dtype, copy)
 
 
-mlflow.models.set_model(TransformerPyfunc())
+def _with_null_labels(answer: pd.DataFrame) -> pd.DataFrame:
+    """Scores whose columns of texts stay null where they are, in a Spark task."""
+    for name in answer.columns:
+        values = answer[name]
+        if values.notna().any() and values.map(lambda value: value is None or isinstance(value, str)).all():
+            answer[name] = pd.Series(NullableTexts(values.where(values.notna(), pd.NA).to_numpy(dtype=object)), values.index)
+    return answer
+
+
+def _in_a_spark_task() -> bool:
+    """Whether this process is a Python worker of Spark that works on a task. It imports no Spark to tell."""
+    pyspark = sys.modules.get("pyspark")
+    return pyspark is not None and pyspark.TaskContext.get() is not None

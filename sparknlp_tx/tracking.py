@@ -19,10 +19,11 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.models import ModelSignature
 from mlflow.types import Schema
-from mlflow.types.schema import Array, ColSpec, DataType
+from mlflow.types.schema import AnyType, Array, ColSpec, DataType
 
 from sparknlp_tx import openvino_runtime, tables
 from sparknlp_tx.artifact import directory_bytes, temporary_directory
+from sparknlp_tx.carried import importable, write_carried
 from sparknlp_tx.decisions import decision_for
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.params import SCORING_PARAMS
@@ -175,8 +176,9 @@ def log_model(
 ) -> "ModelInfo":
     """Log a model as a pyfunc from code to the active run, or to a run of its own.
 
-    The pyfunc carries this package and the saved directory, and requires what the engine imports; no Spark, no pickle. It takes
-    a list of texts, or a DataFrame whose leading column is the text column (for pairs the two), and gives `transform`'s columns.
+    The pyfunc carries this package, under a name of its own, and the saved directory, and requires what the engine imports; no
+    Spark, no pickle. It takes a list of texts (for pairs, of tuples), or a DataFrame that has the text columns by their names, and
+    gives `transform`'s columns.
 
     Args:
         name: the model's name in the run.
@@ -186,20 +188,20 @@ def log_model(
     Returns:
         MLflow's ModelInfo; its `model_uri` is what `load_model` takes.
     """
-    from sparknlp_tx.pyfunc import code_path
-
-    saved = temporary_directory("log") / "model"
-    model.save(str(saved))
-    return mlflow.pyfunc.log_model(
-        name=name,
-        python_model=code_path(),
-        artifacts={"model": str(saved)},
-        code_paths=[str(Path(code_path()).parent)],
-        pip_requirements=engine_requirements(model),
-        signature=signature(model),
-        input_example=example(model) if input_example is None else input_example,
-        registered_model_name=registered_model_name,
-    )
+    folder = temporary_directory("log")
+    model.save(str(folder / "model"))
+    entry, package = write_carried(folder)
+    with importable(package):
+        return mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(entry),
+            artifacts={"model": str(folder / "model")},
+            code_paths=[str(package)],
+            pip_requirements=engine_requirements(model),
+            signature=signature(model),
+            input_example=example(model) if input_example is None else input_example,
+            registered_model_name=registered_model_name,
+        )
 
 
 def example(model: "TransformerClassificationModel") -> pd.DataFrame:
@@ -212,8 +214,14 @@ def _text_columns(model: "TransformerClassificationModel") -> list[str]:
 
 
 def signature(model: "TransformerClassificationModel") -> ModelSignature:
-    """What the pyfunc takes, texts (and pairs) by position, and gives, by the model's column names."""
-    inputs = Schema([ColSpec(DataType.string) for _ in _text_columns(model)])  # with names, MLflow would refuse a list
+    """What the pyfunc takes and gives, by the model's column names.
+
+    MLflow hands on the columns that are named here and no others. Those of a list have numbers, which have to stand at their own
+    places; those of a DataFrame have names; either may be there. Of a type of strings MLflow would make a text "None" of null: the
+    pyfunc checks itself what is in them.
+    """
+    names = _text_columns(model)
+    inputs = Schema([ColSpec(AnyType(), name, required=False) for name in (*range(len(names)), *names)])
     outputs = Schema(
         [
             ColSpec(SPECS[kind], model.getOrDefault(field + "Col"), required=False)

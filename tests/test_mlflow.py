@@ -1,12 +1,6 @@
 """MLflow for real: a store in SQLite, a registry, a served endpoint without pyspark."""
 
-import json
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import mlflow
@@ -15,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import texts_of_topics
 from pyspark.sql import functions as F
+from serving import served
 
 from sparknlp_tx import TransformerClassifier, load_model, log_model
 from sparknlp_tx.errors import InputError
@@ -69,8 +64,8 @@ def test_pyfunc_transform_and_predict_agree(tracking, spark, model):
     assert [row["predictedLabel"] for row in rows] == expected["predictedLabel"].tolist()
     assert np.allclose(np.stack([row["probability"] for row in rows]), np.stack(expected["probability"]), atol=1e-5)
     assert pyfunc.predict(pd.DataFrame({"text": ["card", None, ""]}))["predictedLabel"].isna().tolist() == [False, True, True]
-    with pytest.raises(InputError, match=r"'text' as the leading column; found name\. Give df\[\['text'\]\]"):
-        pyfunc.predict(pd.DataFrame({"name": TEXTS, "text": TEXTS}))
+    leading = pyfunc.predict(pd.DataFrame({"name": TEXTS[::-1], "text": TEXTS}))
+    assert leading["predictedLabel"].tolist() == expected["predictedLabel"].tolist()
 
 
 def test_what_is_logged_holds_no_pickle_and_asks_for_no_spark(tracking, model):
@@ -103,68 +98,18 @@ def test_load_model_from_every_uri(tracking, model):
 @pytest.mark.slow
 def test_a_served_model_answers_over_http_without_pyspark(tracking, model, tmp_path):
     info = log_model(model)
-    blocked = tmp_path / "blocked"
-    blocked.mkdir()
-    (blocked / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class NoSpark:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('pyspark', 'delta'):\n"
-        "            raise ImportError('no Spark here')\n"
-        "sys.meta_path.insert(0, NoSpark())\n"
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        info.model_uri,
-        "-p",
-        str(port),
-        "--env-manager",
-        "local",
+    expected = model.predict(TEXTS)
+    payloads = [
+        {"inputs": TEXTS},
+        {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
+        {"dataframe_records": [{"text": text} for text in TEXTS]},
     ]
-    bin_folder = os.path.dirname(sys.executable)
-    environment = os.environ | {"PYTHONPATH": str(blocked), "PATH": bin_folder + os.pathsep + os.environ["PATH"]}
-    with open(tmp_path / "server.log", "w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", tmp_path / "server.log")
-        expected = model.predict(TEXTS)
-        payloads = [
-            {"inputs": TEXTS},
-            {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
-            {"dataframe_records": [{"text": text} for text in TEXTS]},
-        ]
+    with served(info.model_uri, tmp_path) as post:
         for payload in payloads:
-            answer = post(f"http://127.0.0.1:{port}/invocations", payload)["predictions"]
+            answer = post(payload)[1]["predictions"]
             assert [row["predictedLabel"] for row in answer] == expected["predictedLabel"].tolist()
             probabilities = [row["probability"] for row in answer]
             assert np.allclose(probabilities, np.stack(expected["probability"]), atol=1e-5)
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-
-
-def post(url: str, payload: dict) -> dict:
-    request = urllib.request.Request(url, json.dumps(payload).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def wait_for(url: str, log) -> None:
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(log.read_text())
 
 
 def test_mlflows_own_spark_flavour_and_autolog_take_our_stages(train_df, test_df, settings, tracking):
