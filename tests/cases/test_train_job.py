@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import datasets
 import numpy as np
 import pytest
 
@@ -107,15 +106,6 @@ def test_a_damaged_fit_is_named(content, tmp_path):
     with pytest.raises(InputError, match=FOLDER), fit_folder(str(tmp_path), "", {"a": 1}):
         pass
     assert (tmp_path / FOLDER / "fit.json").read_bytes() == content
-
-
-def test_weights_of_0_only_are_refused():
-    from sparknlp_tx.training import _check_weights
-
-    with pytest.raises(InputError, match="weight"):
-        _check_weights(datasets.Dataset.from_dict({"weight": [0.0, 0.0]}))
-    _check_weights(datasets.Dataset.from_dict({"weight": [0.0, 1.0]}))
-    _check_weights(datasets.Dataset.from_dict({"labels": [0]}))
 
 
 def test_what_a_launcher_left_does_not_hang(tmp_path):
