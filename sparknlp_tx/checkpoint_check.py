@@ -14,7 +14,7 @@ import numpy as np
 
 from sparknlp_tx.errors import InputError, TrainingError
 from sparknlp_tx.pretrained import position_table, pretrained_classifier
-from sparknlp_tx.tokenization import TextEncoder, Tokens
+from sparknlp_tx.tokenization import SPELT_TOKEN, TextEncoder, Tokens
 
 if TYPE_CHECKING:
     from sparknlp_tx.training import TrainingSettings
@@ -44,7 +44,7 @@ def check_runs(settings: "TrainingSettings", folder: str | Path, pairs: bool) ->
     if grown:
         told = "%s: its tokenizer knows %d tokens and its embedding %d fewer: the embedding grows, and learns those from here"
         log.warning(told, settings.checkpoint, encoder.vocabulary_size, grown)
-    encoder = _taken_inputs(model, encoder, Path(folder))
+    encoder = _spelt_end_tokens(model, _taken_inputs(model, encoder, Path(folder)), Path(folder))
     error = _failure(model, encoder, pairs, min(encoder.max_length, positions_of(model), TRIED_TOKENS))
     longest: int | None = positions_of(model)
     if error is not None:
@@ -108,8 +108,9 @@ def longest_batch(encoder: TextEncoder, pairs: bool, length: int) -> dict[str, n
     """The inputs of two texts, or pairs, of what the tokenizer makes: a short one, and one of so many tokens."""
     short = encoder.encode([(SHORT_TEXT, SHORT_TEXT) if pairs else SHORT_TEXT])
     ids, types = short.input_ids[0][:length], short.token_type_ids[0][:length]
-    middle, more = len(ids) // 2, length - len(ids)
-    longest = [ids[:middle] + [ids[middle]] * more + ids[middle:], types[:middle] + [types[middle]] * more + types[middle:]]
+    word = next(iter(encoder.plain_ids(SHORT_TEXT)), ids[0])  # no special token: heads count the end tokens
+    at, more = (ids.index(word) if word in ids else 0), length - len(ids)
+    longest = [ids[:at] + [ids[at]] * more + ids[at:], types[:at] + [types[at]] * more + types[at:]]
     return encoder.pad(Tokens([ids, longest[0]], [types, longest[1]]), [0, 1])
 
 
@@ -164,6 +165,22 @@ def _taken_inputs(model: Any, encoder: TextEncoder, folder: Path) -> TextEncoder
     return TextEncoder(folder)
 
 
+def _spelt_end_tokens(model: Any, encoder: TextEncoder, folder: Path) -> TextEncoder:
+    """The encoder that takes an end token which a text itself spells for text, where a head wants as many in one text as in another."""
+    if not _reads_end_token(model):
+        return encoder
+    token = encoder.token_of(model.config.eos_token_id)
+    if token is None or model.config.eos_token_id not in encoder.plain_ids(f"{SHORT_TEXT} {token} {SHORT_TEXT}"):
+        return encoder
+    _set_config(folder, **{SPELT_TOKEN: token})
+    return TextEncoder(folder)
+
+
+def _reads_end_token(model: Any) -> bool:
+    """Whether a model's head looks for the end tokens of a text, as BART's does."""
+    return "eos_mask" in inspect.getsource(type(model).forward)
+
+
 def _check_token_types(checkpoint: str, model: Any, encoder: TextEncoder, pairs: bool, folder: str | Path) -> None:
     """Raise InputError where the tokenizer gives token types that the model has no embedding of."""
     known = getattr(model.config, "type_vocab_size", None)
@@ -183,7 +200,7 @@ def _misfit(checkpoint: str, model: Any, folder: str | Path, error: Exception) -
     """That a model fails on what its tokenizer makes, with both names."""
     eos = getattr(model.config, "eos_token_id", None)
     remedy = "Give the tokenizer that the model was pre-trained with; config.json and tokenizer.json have to go together."
-    if "eos" in str(error).lower() or "eos_mask" in inspect.getsource(type(model).forward):
+    if "eos" in str(error).lower() or _reads_end_token(model):
         remedy = f"Its head reads each text's end token (eos_token_id {eos}): give a tokenizer that ends texts with it."
     return InputError(
         f"a model that runs on what its tokenizer makes, in {checkpoint}",

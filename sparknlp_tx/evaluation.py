@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, Decision
 from sparknlp_tx.errors import InputError, input_error_in
-from sparknlp_tx.labels import check_weights, label_index, label_name, label_names, problem_type_of
+from sparknlp_tx.labels import bad_weight, check_weights, label_index, label_name, label_names, problem_type_of
 from sparknlp_tx.metrics import (
     classification_metrics,
     counted_multi_label_metrics,
@@ -130,7 +130,7 @@ def row_weight(df: DataFrame, column: str | None) -> Column:
 
 def _count(df: DataFrame, weight: Column) -> int:
     """The rows, once their weights are known to be good."""
-    bad = weight.isNull() | F.isnan(weight) | (weight < 0)
+    bad = bad_weight(weight)
     found = df.agg(F.count(F.lit(1)).alias("rows"), F.count(F.when(bad, 1)).alias("bad")).collect()[0]
     check_weights(found["bad"])
     return found["rows"]

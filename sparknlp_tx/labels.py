@@ -18,6 +18,7 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.named_columns import column_of, find_column, named
 
 MAX_LABELS = 10_000
+LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e30  # of a row that counts, and of any; training adds them up in float32
 WHOLE = 1e38  # doubles below it, and without a fraction, are spelt as whole numbers, as decimals are
 LONG = 2.0**63
 NAMES = (StringType, VarcharType, CharType)
@@ -187,7 +188,7 @@ def learn_labels(
     problem_type: str,
     invalid: Column,
     held_out: Column,
-    bad_weight: Column,
+    weight: Column,
     characters: Column,
 ) -> LabelCounts:
     """The labels of a table, in one aggregation: names sorted as text, numbers by value, false before true.
@@ -195,25 +196,27 @@ def learn_labels(
     Args:
         column: the label column.
         problem_type: what `problem_type_of` gave.
-        invalid: whether a row has no text; held_out: whether it is a validation row; bad_weight: whether its weight is none.
+        invalid: whether a row has no text; held_out: whether it is a validation row; weight: how much it counts, a double.
         characters: of its texts.
 
     Raises:
         InputError: an empty table, null labels, labels that cannot be told apart, bad weights; says what to do.
     """
-    flags = {"invalid": invalid, "held_out": held_out, "bad_weight": bad_weight, "characters": characters}
+    flags = {"invalid": invalid, "held_out": held_out, "characters": characters}
+    flags |= {"bad_weight": bad_weight(weight), "counts": weight >= LEAST_WEIGHT}
     df = df.select(column_of(df, column).alias(column), *(flag.alias(f"__{name}") for name, flag in flags.items()))
     find = {SINGLE: _of_one, MULTI: _of_several, REGRESSION: _of_numbers}[problem_type]
     return find(df, column, f"labelCol {column!r}")
 
 
 def _totals() -> list[Column]:
-    """Of a group of rows: all, those without a text, those to train on, those whose weight is none; characters."""
+    """Of a group of rows: all, those without a text, those to train on, among them those that count, those whose weight is none; characters."""
     usable = ~F.col("__invalid")
     return [
         F.count(F.lit(1)).alias("rows"),
         F.sum(F.col("__invalid").cast("long")).alias("invalid"),
         F.sum((usable & ~F.col("__held_out")).cast("long")).alias("train"),
+        F.sum((usable & ~F.col("__held_out") & F.col("__counts")).cast("long")).alias("counted"),
         F.sum((usable & F.col("__bad_weight")).cast("long")).alias("bad_weights"),
         F.sum(F.when(usable, F.col("__characters")).otherwise(0).cast("long")).alias("characters"),
     ]
@@ -268,7 +271,9 @@ def _of_several(df: DataFrame, column: str, where: str) -> LabelCounts:
         .when(wrong, F.array(row, entry("wrong", label.cast("string"))))
         .otherwise(F.concat(F.array(row), names))
     )
-    exploded = df.select(F.explode(entries).alias("entry"), "__invalid", "__held_out", "__bad_weight", "__characters")
+    exploded = df.select(
+        F.explode(entries).alias("entry"), "__invalid", "__held_out", "__bad_weight", "__counts", "__characters"
+    )
     grouped = exploded.groupBy("entry.kind", "entry.value").agg(*_totals()).limit(2 * MAX_LABELS + 2).collect()
     found = {kind: [row for row in grouped if row["kind"] == kind] for kind in ("row", "null", "wrong", "label")}
     _check_rows(found["row"], where)
@@ -319,12 +324,20 @@ def _check_rows(found: list, where: str) -> None:
         raise InputError("rows to train on", "an empty table", "Check the table and its filters.")
     _check_count(len(found), where)
     check_weights(sum(row["bad_weights"] for row in found))
+    if sum(row["train"] for row in found) and not sum(row["counted"] for row in found):
+        expected = f"a weight of {LEAST_WEIGHT:g} or more in some training row"
+        raise InputError(expected, "weights of 0 only", "Mend weightCol, or unset it.")
+
+
+def bad_weight(weight: Column) -> Column:
+    """Whether a weight, a double, is none: null, no number, negative, infinite, or too large for float32 to add up a batch of them."""
+    return weight.isNull() | F.isnan(weight) | (weight < 0) | (weight > MOST_WEIGHT)
 
 
 def check_weights(bad: int) -> None:
     """Raise InputError where rows have a weight that is none."""
     if bad:
-        found = f"{bad} rows with a negative or infinite weight, NaN or null"
+        found = f"{bad} rows with a weight that is negative, infinite (above {MOST_WEIGHT:g}), NaN or null"
         raise InputError("a weight of 0 or more in every row", found, "Mend weightCol.")
 
 

@@ -1,21 +1,32 @@
 """Saved stages on file systems that Spark alone sees (object stores, HDFS): the same files, as a table that Spark writes and reads.
 
-PATH/metadata     Spark ML's metadata, as a text file, written last: `Pipeline.load` reads it there
-PATH/files        the files of model/ in pieces: number (their order), name, content; a Parquet table
+PATH/metadata         Spark ML's metadata, as a text file, written last: `Pipeline.load` reads it there
+PATH/files, files-2   the files of model/ in pieces: number (their order), name, content; a Parquet table. The metadata says which
+PATH/metadata-next    the metadata once more, of a stage that was saved over another one
+
+Spark removes what it overwrites before it writes. So a stage that is there stays whole until the new one is: its pieces go to the
+folder that is not in use, the metadata to `metadata-next`, and only then to `metadata`. A reader that finds no `metadata` takes
+`metadata-next`. At last the pieces that are no longer in use are overwritten with none: Spark's API has no way to remove a folder.
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from sparknlp_tx.artifact import check_metadata, file_hashes, temporary_directory
-from sparknlp_tx.errors import InputError
+from sparknlp_tx.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+log = logging.getLogger(__name__)
+
+FILES = ("files", "files-2")
+METADATA = ("metadata", "metadata-next")
+PIECE_SCHEMA = "number long, name string, content binary"
 PIECE_BYTES = 8 * 1024 * 1024
 PIECES = 4  # that travel at once
 
@@ -26,7 +37,7 @@ def is_remote(path: str) -> bool:
 
 
 def write_remote(spark: "SparkSession", path: str, metadata: dict[str, Any], model: Path | None, overwrite: bool) -> None:
-    """Write a stage's metadata, and its model directory where it has one.
+    """Write a stage's metadata, and its model directory where it has one; whatever ends it, the old stage or the new one is whole.
 
     Raises:
         InputError: something is there already and `overwrite` is false, or it is no saved stage; Spark does not know the file
@@ -35,28 +46,65 @@ def write_remote(spark: "SparkSession", path: str, metadata: dict[str, Any], mod
     there = _metadata(spark, path)
     if there is not None and not overwrite:
         raise InputError(f"nothing at {path} yet", "a saved stage there", "Save elsewhere, or with write().overwrite().")
-    if there is not None:
-        check_metadata(there, path)
-    elif _holds_files(spark, path):
+    old = None if there is None else check_metadata(there, path)
+    if old is None and _holds_files(spark, path):
         raise InputError(f"nothing at {path} yet", "files that are no saved stage", "Save elsewhere, or remove them yourself.")
-    mode = "overwrite"
+    used = None if old is None else _files_folder(old, path)
+    folder = FILES[1] if used == FILES[0] else FILES[0]
+    if model is not None:
+        metadata = metadata | {"sparknlpTx": metadata["sparknlpTx"] | {"filesFolder": folder}}
+        _write_pieces(spark, f"{path}/{folder}", model)
+    if there is not None:
+        if _text(spark, f"{path}/{METADATA[0]}") is None:  # an earlier save was killed here
+            _write_text(spark, f"{path}/{METADATA[0]}", there)
+        _write_text(spark, f"{path}/{METADATA[1]}", json.dumps(metadata))
+    _write_text(spark, f"{path}/{METADATA[0]}", json.dumps(metadata))
+    if used is not None:
+        _empty(spark, f"{path}/{used}")
+
+
+def _files_folder(metadata: dict[str, Any], path: str) -> str | None:
+    """The folder with a stage's pieces; None for a stage without any.
+
+    Raises:
+        InputError: it is none that `write_remote` writes to.
+    """
+    own = metadata["sparknlpTx"]
+    folder = own.get("filesFolder", FILES[0])
+    if folder not in FILES:
+        raise InputError(f"files or files-2 as the folder of {path}", repr(folder), "Save or copy the model again.")
+    return folder if own.get("files") is not None else None
+
+
+def _write_pieces(spark: "SparkSession", folder: str, model: Path) -> None:
+    """Write the files of a directory as a table, some pieces at a time, in place of what is there."""
     group: list[tuple[int, str, bytearray]] = []
+    mode = "overwrite"
 
     def flush() -> None:
         nonlocal mode
-        table = spark.createDataFrame(group, "number long, name string, content binary")
-        table.coalesce(1).write.mode(mode).parquet(f"{path}/files")
+        spark.createDataFrame(group, PIECE_SCHEMA).coalesce(1).write.mode(mode).parquet(folder)
         mode = "append"
         group.clear()
 
-    for piece in _pieces(model) if model is not None else ():
+    for piece in _pieces(model):
         group.append(piece)
         if len(group) == PIECES:
             flush()
     if group:
         flush()
-    text = spark.createDataFrame([(json.dumps(metadata),)], "value string")
-    text.coalesce(1).write.mode("overwrite").text(f"{path}/metadata")
+
+
+def _write_text(spark: "SparkSession", folder: str, text: str) -> None:
+    spark.createDataFrame([(text,)], "value string").coalesce(1).write.mode("overwrite").text(folder)
+
+
+def _empty(spark: "SparkSession", folder: str) -> None:
+    """Leave no pieces in a folder; the stage that was saved is whole already, whatever happens here."""
+    try:
+        spark.createDataFrame([], PIECE_SCHEMA).coalesce(1).write.mode("overwrite").parquet(folder)
+    except Exception as error:
+        log.warning("The files of the model that was replaced are still in %s: %s", folder, reason_of(error))
 
 
 def read_remote(spark: "SparkSession", path: str) -> tuple[dict[str, Any], Path]:
@@ -70,15 +118,15 @@ def read_remote(spark: "SparkSession", path: str) -> tuple[dict[str, Any], Path]
         raise InputError(f"a saved stage at {path}", "nothing", "Give the path that save wrote to.")
     metadata = check_metadata(text, path)
     folder = temporary_directory("loaded")
-    known = metadata["sparknlpTx"].get("files")
-    if known is not None:
+    files = _files_folder(metadata, path)
+    if files is not None:
         try:
-            _fetch(spark.read.parquet(f"{path}/files"), folder / "model")
+            _fetch(spark.read.parquet(f"{path}/{files}"), folder / "model")
         except Exception as error:
             if "PATH_NOT_FOUND" in str(error):
-                raise InputError(f"the model's files in {path}/files", "none", "Save or copy the model again.") from None
+                raise InputError(f"the model's files in {path}/{files}", "none", "Save or copy the model again.") from None
             raise
-        found = file_hashes(folder / "model")
+        known, found = metadata["sparknlpTx"]["files"], file_hashes(folder / "model")
         wrong = sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name))
         if wrong:
             raise InputError(f"the model's files at {path} as they were", f"others: {', '.join(wrong[:5])}", "Save it again.")
@@ -87,15 +135,22 @@ def read_remote(spark: "SparkSession", path: str) -> tuple[dict[str, Any], Path]
 
 def _metadata(spark: "SparkSession", path: str) -> str | None:
     """The text of a saved stage's metadata; None where there is none."""
+    found = (_text(spark, f"{path}/{name}") for name in METADATA)
+    return next((text for text in found if text is not None), None)
+
+
+def _text(spark: "SparkSession", folder: str) -> str | None:
+    """The text in a folder; None where there is none, or none yet."""
     try:
-        return "\n".join(row[0] for row in spark.read.text(f"{path}/metadata").collect())
+        lines = [row[0] for row in spark.read.text(folder).collect()]
     except Exception as error:  # what it is hangs on the kind of session
         if "PATH_NOT_FOUND" in str(error):
             return None
         if "No FileSystem for scheme" in str(error) or "ClassNotFoundException: Class org.apache.hadoop.fs" in str(error):
             remedy = "Add its jars to the session (for s3a: hadoop-aws), or give a path that is mounted."
-            raise InputError("a path on a file system that Spark knows", path, remedy) from None
+            raise InputError("a path on a file system that Spark knows", folder, remedy) from None
         raise
+    return "\n".join(lines) if lines else None
 
 
 def _holds_files(spark: "SparkSession", path: str) -> bool:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sparknlp_tx.artifact import local_path
 from sparknlp_tx.errors import InputError
@@ -58,21 +58,17 @@ def fit_folder(checkpoint_dir: str, staging_dir: str, identity: dict[str, Any]) 
 def _locked(file: Path) -> Iterator[None]:
     """Hold a file's lock, which ends with the process, however that ends; a disk that knows no locks goes without.
 
+    The holder removes the file before it lets the lock go. So a lock counts only while its file is the one at that path: whoever
+    opened the file before it was removed opens the next one.
+
     Raises:
         InputError: another fit holds it.
     """
-    import fcntl
-
-    with open(file, "a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            holder = stream.read().strip() or "another process"
-            remedy = "Wait for that one to end, or give another checkpointDir."
-            raise InputError(f"no other fit at work in {file.parent}", holder, remedy) from None
-        except OSError as error:
-            log.warning("No lock on %s (%s): let no two fits have one checkpointDir at a time.", file, error)
+    stream = _lock(file)
+    while not _is_at(stream, file):
+        stream.close()
+        stream = _lock(file)
+    with stream:
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         stream.flush()
@@ -80,6 +76,32 @@ def _locked(file: Path) -> Iterator[None]:
             yield
         finally:
             file.unlink(missing_ok=True)
+
+
+def _lock(file: Path) -> TextIO:
+    """A file, opened and locked."""
+    import fcntl
+
+    stream = open(file, "a+")  # noqa: SIM115  the lock ends where it is closed
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with stream:
+            stream.seek(0)
+            holder = stream.read().strip() or "another process"
+        remedy = "Wait for that one to end, or give another checkpointDir."
+        raise InputError(f"no other fit at work in {file.parent}", holder, remedy) from None
+    except OSError as error:
+        log.warning("No lock on %s (%s): let no two fits have one checkpointDir at a time.", file, error)
+    return stream
+
+
+def _is_at(stream: TextIO, file: Path) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _begin(folder: Path, identity: dict[str, Any]) -> None:

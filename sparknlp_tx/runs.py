@@ -27,6 +27,7 @@ from sparknlp_tx.tracking import brief_requests
 log = logging.getLogger(__name__)
 
 WAITS = (1.0, 3.0)  # seconds before something is logged once more
+REQUEST_RETRIES = 3  # of a request of what is logged in one go; MLflow waits 0, 4 and 8 seconds
 REACH = "Check MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI), the login for it, and that it can be reached from here."
 
 
@@ -141,6 +142,8 @@ class LoggedRun:
     def log(self, what: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Log something: `call(*args, **kwargs)`, again where it fails, for some seconds. Where it keeps failing, it is told.
 
+        What is called may have been done in part: it has to bear to be called twice.
+
         Returns:
             What the call returned; None where it was not logged.
         """
@@ -157,6 +160,21 @@ class LoggedRun:
                     self._missed(what, _first_line(error))
                 else:
                     time.sleep(wait)
+        return None
+
+    def log_once(self, what: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As `log`, for what would be there twice if it were called again after it had done a part: a model that is logged.
+
+        Within the call MLflow asks again for some seconds, request by request.
+        """
+        if self.run_id is None:
+            self._missed(what, "there is no run")
+            return None
+        try:
+            with brief_requests(retries=1 if self.not_logged else REQUEST_RETRIES):
+                return call(*args, **kwargs)
+        except Exception as error:
+            self._missed(what, _first_line(error))
         return None
 
     def result(self) -> dict[str, Any]:

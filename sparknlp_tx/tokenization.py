@@ -20,6 +20,7 @@ Text = str | tuple[str, str]  # a text, or a pair of texts
 CHARACTERS_PER_TOKEN = 8  # a text of more than that per token is cut before it is tokenised; English has 4 to 5
 SLOTS_STEP = 4  # how many texts a row could hold is a multiple of this: few shapes
 FAR_BELOW = np.float32(-1e9)  # added to an attention's score leaves nothing of it, in bfloat16 as well
+SPELT_TOKEN = "token_for_text"  # in tokenizer_config.json: a special token that is none where a text spells it
 _UNLIMITED = 1_000_000  # Hugging Face writes 1e30 where a tokenizer knows no maximum length
 
 
@@ -74,6 +75,7 @@ class TextEncoder:
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         self._tokenizer.no_padding()
         self.input_names: list[str] = config.get("model_input_names", ["input_ids", "attention_mask"])
+        self._spelt: str | None = config.get(SPELT_TOKEN)
         self._padding_side = config.get("padding_side", "right")
         self.pad_token, self.pad_token_id = self._find_padding(path, config)
         self._pad_ids = {
@@ -123,11 +125,21 @@ class TextEncoder:
 
         Lone surrogates, which are no text, count as U+FFFD. A text without any token counts as one of padding.
         """
+        if self._spelt is not None:
+            texts = [_without(text, self._spelt) for text in texts]
         try:
             encodings = self._encode_cut(texts)
         except (TypeError, UnicodeEncodeError):
             encodings = self._encode_cut([_well_formed(text) for text in texts])
         return Tokens([e.ids or [self.pad_token_id] for e in encodings], [e.type_ids or [0] for e in encodings])
+
+    def token_of(self, number: int) -> str | None:
+        """A token by its id; None where there is none."""
+        return self._tokenizer.id_to_token(number)
+
+    def plain_ids(self, text: str) -> list[int]:
+        """The token ids of a text without special ones."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def _encode_cut(self, texts: Sequence[Text]) -> list[Encoding]:
         """Encode texts; of a long one only its beginning, if that fills the maximum length, so that 1 MB costs no more than 1 KB.
@@ -215,6 +227,13 @@ def _beginning(text: Text, limit: int) -> Text:
     while end > 0 and text[end - 1].isspace():
         end = text.rfind(" ", 1, end)
     return text[:end] if end > 0 else text
+
+
+def _without(text: Text, token: str) -> Text:
+    """A text in which a token is none, but its first character, a space and the others."""
+    if isinstance(text, tuple):
+        return str(_without(text[0], token)), str(_without(text[1], token))
+    return text.replace(token, f"{token[0]} {token[1:]}") if token in text else text
 
 
 def _well_formed(text: Text) -> Text:

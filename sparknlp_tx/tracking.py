@@ -52,9 +52,11 @@ _silent_until = 0.0
 
 
 @contextmanager
-def brief_requests(timeout: int | None = None) -> Iterator[None]:
+def brief_requests(timeout: int | None = None, retries: int = 1) -> Iterator[None]:
     """Within it a server that does not answer is given up after seconds; MLflow's own retries take minutes."""
-    values = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"} | ({"MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout)} if timeout else {})
+    values = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries)} | (
+        {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout)} if timeout else {}
+    )
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

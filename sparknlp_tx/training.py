@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from sparknlp_tx.artifact import check_space
 from sparknlp_tx.backends import quiet_transformers
 from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
-from sparknlp_tx.errors import InputError
 from sparknlp_tx.metrics import BEST, tune_thresholds
 from sparknlp_tx.pretrained import head_rates, load_classifier
 from sparknlp_tx.resume import last_checkpoint
@@ -121,7 +119,6 @@ def fine_tune(
     """
     from sparknlp_tx.training_arguments import without_launcher
 
-    _check_weights(train)
     with without_launcher() if settings.workers == 1 else nullcontext():
         return _fine_tune(train, validation, settings, Path(output_dir), Path(work_dir), on_log)
 
@@ -170,12 +167,6 @@ def _fine_tune(
         if trainer.is_world_process_zero():
             (lora.merge_and_unload() if lora else trainer.model).float().save_pretrained(output_dir)
     return result
-
-
-def _check_weights(train: "datasets.Dataset") -> None:
-    """Raise InputError where no row counts: the loss would be 0.0, as if there were nothing left to learn."""
-    if "weight" in train.column_names and not pc.max(train.data.column("weight")).as_py():
-        raise InputError("a weight above 0 in some training row", "weights of 0 only", "Mend weightCol.")
 
 
 def _trained_parts(settings: TrainingSettings, encoder: TextEncoder, args: Any, tokens: "list[datasets.Dataset]") -> tuple:

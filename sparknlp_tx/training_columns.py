@@ -1,6 +1,5 @@
 """The columns and rows of a DataFrame that a fit works on: texts, labels, weights, and which rows are for validation."""
 
-import math
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
@@ -41,12 +40,11 @@ class TrainingColumns(NamedTuple):
         """
         held_out = F.coalesce(column_of(df, self.validation), F.lit(False)) if self.validation else F.lit(False)
         weight = column_of(df, self.weight).cast("double") if self.weight else F.lit(1.0)
-        bad_weight = weight.isNull() | F.isnan(weight) | (weight < 0) | (weight == math.inf)
         if self.validation:  # validation rows need no weight
-            bad_weight = bad_weight & ~held_out
+            weight = F.when(held_out, 1.0).otherwise(weight)
         invalid = invalid_text(df, self.texts)
         characters = sum((F.length(column_of(df, name)) for name in self.texts), F.lit(0))
-        return learn_labels(df, self.label, self.problem_type, invalid, held_out, bad_weight, characters)
+        return learn_labels(df, self.label, self.problem_type, invalid, held_out, weight, characters)
 
     def select(self, df: DataFrame) -> DataFrame:
         """The columns under the names that `training.fine_tune` reads, labels as their names, targets as doubles."""

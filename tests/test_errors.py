@@ -264,9 +264,21 @@ def test_targets_that_are_no_numbers(refused, train_df):
 
 
 def test_weights_that_are_none(refused, train_df):
-    for weight in ("-1D", "null", "double('NaN')"):
+    for weight in ("-1D", "null", "double('NaN')", "double('Infinity')", "double('-Infinity')", "1e31D"):
         bad = train_df.withColumn("w", F.expr(f"if(label = 'card', {weight}, 1D)"))
         refused("a weight of 0 or more in every row; found 100 rows", bad, weightCol="w", jobs_allowed=True)
+
+
+@pytest.mark.parametrize("label", ["label", "array(label)", "double(length(label))"])
+def test_weights_of_0_only(refused, train_df, label, monkeypatch):
+    monkeypatch.setattr("sparknlp_tx.classification.stage", forbidden)
+    asked = {"weightCol": "w", "jobs_allowed": True} | ({"problemType": "regression"} if "double" in label else {})
+    message = "a weight of 1e-12 or more in some training row; found weights of 0 only. Mend weightCol"
+    for weight in ("0", "0D", "1e-300D"):
+        refused(message, train_df.select("text", F.expr(label).alias("label"), F.expr(weight).alias("w")), **asked)
+    held = train_df.select("text", F.expr(label).alias("label"), F.expr("length(text) % 2 = 0").alias("v"))
+    held = held.withColumn("w", F.expr("if(v, 1D, 0D)"))  # those for validation do not count
+    refused(message, held, validationIndicatorCol="v", **asked)
 
 
 def test_a_label_with_one_row(refused, train_df):

@@ -156,7 +156,7 @@ def _log(
         run.log("pictures", mlflow.log_artifacts, str(pictures), "pictures")
     last = model.summary["history"][-1]["step"] if model.summary["history"] else 0  # beside the last of those on the way
     run.log("metrics", mlflow.log_metrics, metrics, step=last)
-    return run.log("the model", tracking.log_model, model, registered_model_name=options.registered_model)
+    return run.log_once("the model", tracking.log_model, model, registered_model_name=options.registered_model)
 
 
 def _check_registered(options: argparse.Namespace, run: "LoggedRun", logged: "ModelInfo | None") -> None:

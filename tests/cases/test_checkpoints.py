@@ -113,26 +113,52 @@ def test_added_tokens_grow_the_embedding_aloud(tmp_path, checkpoint, caplog):
     assert abs(first - again).max() < 1e-5
 
 
-def test_a_head_that_reads_the_end_token_wants_one(tmp_path, bert_files):
+def bart(folder, bert_files, end_token):
+    """A BART with BERT's tokenizer, whose head reads the tokens of a number; 3 is [SEP], which ends BERT's texts."""
     files, size = bert_files
-    small = {
-        "d_model": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-    }
+    layers = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     config = transformers.BartConfig(
-        vocab_size=size, max_position_embeddings=64, encoder_ffn_dim=32, decoder_ffn_dim=32, eos_token_id=size - 1, **small
+        vocab_size=size,
+        d_model=32,
+        max_position_embeddings=64,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        eos_token_id=end_token % size,
+        **layers,
     )
-    names = ["input_ids", "attention_mask"]
-    without = put(tmp_path / "odd", transformers.BartModel(config), files, model_input_names=names)
+    return put(folder, transformers.BartModel(config), files, model_input_names=["input_ids", "attention_mask"])
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize(("end_token", "reason"), [(-1, "at least one <eos>"), (0, "the same number of <eos>")])
+def test_a_head_that_reads_the_end_token_wants_one(tmp_path, bert_files, pairs, end_token, reason):
+    """No text has it, or texts have differing numbers of it, as of the padding token 0."""
     with pytest.raises(InputError, match="eos_token_id") as told:
-        checked(without, tmp_path / "model")
-    assert "Bart" in str(told.value)
-    config.eos_token_id = 3  # [SEP], which ends BERT's texts
-    right = put(tmp_path / "right", transformers.BartModel(config), files, model_input_names=names)
-    checked(right, tmp_path / "fits")
+        checked(bart(tmp_path / "odd", bert_files, end_token), tmp_path / "model", pairs)
+    assert reason in str(told.value)
+    assert "config.json: bart" in str(told.value)
+    assert "BertTokenizer" in str(told.value)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_head_that_reads_the_end_token_takes_whole_texts_and_those_that_spell_it(tmp_path, bert_files, caplog, pairs):
+    with caplog.at_level(logging.WARNING, "sparknlp_tx"):
+        settings, encoder = checked(bart(tmp_path / "right", bert_files, 3), tmp_path / "model", pairs)
+    assert encoder.max_length == 32
+    assert not caplog.text
+    texts = ["my card", "my [SEP] card [SEP]"]
+    tokens = encoder.encode([(text, text) for text in texts] if pairs else texts)
+    assert [ids.count(3) for ids in tokens.input_ids] == [1 + pairs] * 2
+    model, _ = load_classifier(settings, encoder)
+    model.eval()(**{name: torch.from_numpy(array) for name, array in encoder.pad(tokens, [0, 1]).items()})
+
+
+def test_a_fit_of_texts_that_spell_the_end_token(spark, settings, tmp_path, bert_files):
+    rows = [(f"{text} [SEP]" if number % 3 else text, label) for number, (text, label) in enumerate(texts_of_topics(8))]
+    df = spark.createDataFrame(rows, "text string, label string").coalesce(1)
+    changed = {"checkpoint": bart(tmp_path / "right", bert_files, 3), "numTrainEpochs": 1.0}
+    fitted = TransformerClassifier(**settings | changed).fit(df)
+    assert fitted.transform(df).filter("prediction is null").count() == 0
 
 
 def test_inputs_that_a_model_does_not_take_are_left_out_aloud(tmp_path, bert_files, caplog):

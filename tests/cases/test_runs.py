@@ -96,6 +96,19 @@ def test_what_is_not_logged_is_told(runs):
     assert run.result()["not_logged"] == ["pictures", "metrics"]
 
 
+def test_a_model_that_is_logged_in_part_is_not_logged_twice(runs):
+    import mlflow
+
+    def breaks_off():
+        mlflow.pyfunc.log_model(name="model", python_model=lambda model_input: model_input)
+        raise OSError("connection reset")
+
+    with runs.logged_run(runs.check_tracking("tests")) as run:
+        assert run.log_once("the model", breaks_off) is None
+    assert run.result()["not_logged"] == ["the model"]
+    assert len(mlflow.search_logged_models(output_format="list")) == 1
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_job_that_is_told_to_end(number, code):
     script = f"""
