@@ -1,6 +1,6 @@
 """The main job end to end on this machine: prepare -> train -> score -> MLflow, without a download or an account.
 
-  python jobs/demo.py [--checkpoint NAME] [--output demo] [--limit 1500] [--num-train-epochs 6]
+  python jobs/demo.py [--checkpoint NAME] [--output demo] [--limit 1200] [--num-train-epochs 6]
 
 The corpus is the docstrings of installed libraries, the label is the library; the checkpoint is a small BERT made on the spot,
 with random weights, unless --checkpoint names a model on the Hugging Face hub or a folder. Everything goes through the very
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("demo.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", help="default: a small BERT with random weights")
     parser.add_argument("--output", default="demo", help="folder for tables, model and MLflow store (default %(default)s)")
-    parser.add_argument("--limit", type=int, default=1_500, help="texts of each library (default %(default)s)")
+    parser.add_argument("--limit", type=int, default=1_200, help="texts of each library (default %(default)s)")
     parser.add_argument("--num-train-epochs", type=float, default=6, help="passes over the texts (default %(default)s)")
     try:
         options = parser.parse_args(argv)

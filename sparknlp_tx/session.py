@@ -119,6 +119,7 @@ def local_session(
     ensure_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    _let_workers_import()
     from pyspark.sql import SparkSession
 
     settings = {
@@ -144,6 +145,14 @@ def local_session(
         builder = builder.config(key, value)
     with _quiet_java():
         return builder.getOrCreate()
+
+
+def _let_workers_import() -> None:
+    """Where this package is imported from a zip: have the Python workers, which Spark's JVM starts, find it as well."""
+    root = str(Path(__file__).parents[1])
+    known = os.environ.get("PYTHONPATH", "")
+    if os.path.isfile(root) and root not in known.split(os.pathsep):
+        os.environ["PYTHONPATH"] = root + (os.pathsep + known if known else "")
 
 
 @contextlib.contextmanager
