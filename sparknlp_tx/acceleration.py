@@ -62,6 +62,7 @@ class CpuScoring(TransformerClassifierParams):
         def directory(self) -> Path: ...
         @property
         def text_columns(self) -> tuple[str, ...]: ...
+        def _unchanged_directory(self) -> Path: ...
         def _adopt(self, directory: Path, files: dict[str, str], summary: dict[str, Any]) -> None: ...
 
     def quantize(self, dataset: DataFrame) -> "Self":
@@ -75,7 +76,8 @@ class CpuScoring(TransformerClassifierParams):
             dataset: rows like those to score, best of the training table, with the text columns and perhaps the label column.
 
         Raises:
-            InputError: OpenVINO is not installed, the model cannot be exported, or there are too few rows.
+            InputError: OpenVINO is not installed, the model cannot be exported, there are too few rows, or another model was saved
+                over this one's files.
         """
         from sparknlp_tx.export import CALIBRATION_ROWS
         from sparknlp_tx.quantization import quantize_openvino
@@ -99,7 +101,7 @@ class CpuScoring(TransformerClassifierParams):
             raise InputError("rows to calibrate on", f"{len(rows)} rows with a text", "Give some hundreds.")
         calibration, held_out = rows[: min(CALIBRATION_ROWS, len(rows) // 2)], rows[min(CALIBRATION_ROWS, len(rows) // 2) :]
         truth = [row[-1] for row in held_out] if labelled else None
-        directory = linked_copy(self.directory)
+        directory = linked_copy(self._unchanged_directory())
         texts, others = ([row[: len(names)] if len(names) > 1 else row[0] for row in part] for part in (calibration, held_out))
         quantize_openvino(directory, texts, others, truth, decision)
         model = self.copy({self.precision: "int8"})
@@ -116,6 +118,6 @@ class CpuScoring(TransformerClassifierParams):
         from sparknlp_tx.export import export_openvino
 
         self._export_tried = True
-        directory = linked_copy(self.directory)
+        directory = linked_copy(self._unchanged_directory())
         if export_openvino(directory):
             self._adopt(directory, file_hashes(directory), self.summary)

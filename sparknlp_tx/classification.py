@@ -276,8 +276,16 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         self._config = read_config(directory)
         self.labels = self._config.labels
 
+    def _unchanged_directory(self) -> Path:
+        """The directory, its files compared with what they were when the model was fitted or loaded; what copies them starts here.
+
+        Raises:
+            InputError: another model was saved there since, or a file is damaged.
+        """
+        return ModelLocation(str(self.directory), None, self._files).verified()
+
     def _saved_state(self) -> dict[str, Any]:
-        self.directory  # noqa: B018  raises where there is none
+        self._unchanged_directory()
         return {"files": self._files, "summary": self.summary}
 
     def _load_state(self, folder: Path, own: dict[str, Any]) -> None:

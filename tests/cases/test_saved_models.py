@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sparknlp_tx import TransformerClassificationModel
+from sparknlp_tx import TransformerClassificationModel, log_model
 from sparknlp_tx.errors import InputError
 
 
@@ -76,6 +76,10 @@ def test_a_model_that_is_replaced_under_one_that_is_loaded(folder, model, test_d
     shutil.copytree(tmp_path / "other", folder)
     assert loaded.labels == model.labels
     assert [row["predictedLabel"] for row in loaded.transform(test_df).orderBy("id").collect()] == expected
+    for copies in (lambda: loaded.save(str(tmp_path / "mixed")), lambda: log_model(loaded), lambda: loaded.quantize(test_df)):
+        with pytest.raises(InputError, match="as it was"):
+            copies()
+    assert not (tmp_path / "mixed").exists()
 
 
 def test_two_paths_are_two_folders(model, tmp_path):
