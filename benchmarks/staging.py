@@ -46,7 +46,7 @@ def main() -> None:
     columns = TrainingColumns("text", "label")
     folder = tempfile.mkdtemp()
     save_tokenizer(options.checkpoint, 256, folder)
-    tokenizer = ModelLocation(folder, None, file_hashes(folder))
+    tokenizer = ModelLocation(folder, file_hashes(folder))
     warm = df.limit(1000)
     with tempfile.TemporaryDirectory() as folder:
         stage(warm, columns, columns.learn_labels(warm), tokenizer, Path(folder))

@@ -124,7 +124,6 @@ def ours(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """The estimator with its defaults."""
     begin = time.monotonic()
     from sparknlp_tx import TransformerClassifier
-    from sparknlp_tx.evaluation import evaluate
 
     about = SETS[name]
     _spark, train, test = spark_frames(options, name)
@@ -135,7 +134,7 @@ def ours(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     if train.schema["label"].dataType.typeName() == "double":
         estimator.setProblemType("regression")
     model = estimator.fit(train)
-    return {"seconds": time.monotonic() - begin} | evaluate(model, test)
+    return {"seconds": time.monotonic() - begin} | model.evaluate(test)
 
 
 def tfidf(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:

@@ -82,7 +82,6 @@ def ours(data: Path, checkpoint: str, epochs: float, exact: bool) -> dict:
     from transformers import Trainer  # noqa: F401
 
     from sparknlp_tx import TransformerClassifier, local_session
-    from sparknlp_tx.evaluation import evaluate
 
     spark = local_session(master="local[2]")
     train, test = (spark.read.parquet(str(data / f"{split}.parquet")) for split in ("train", "test"))
@@ -97,7 +96,7 @@ def ours(data: Path, checkpoint: str, epochs: float, exact: bool) -> dict:
     model = estimator.fit(train)
     seconds = time.monotonic() - begin
     print(f"of {seconds:.0f} s the Trainer took {model.summary.trainSeconds:.0f} s", file=sys.stderr)
-    return {"seconds": seconds, "accuracy": evaluate(model, test)["accuracy"]}
+    return {"seconds": seconds, "accuracy": model.evaluate(test)["accuracy"]}
 
 
 WAYS = {

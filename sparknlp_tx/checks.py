@@ -1,6 +1,7 @@
 """What `fit` checks before it starts, and the settings that it trains with. Loads no torch until it is asked."""
 
 import logging
+import tempfile
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
@@ -63,7 +64,9 @@ class FitChecks(TransformerClassifierParams):
         Raises:
             InputError: `fit` would refuse.
         """
-        return explain_training(self, *self._checked(dataset))
+        dataset, columns, labels = self._checked(dataset)
+        folder = self.getCheckpointDir() or self.getStagingDir() or tempfile.gettempdir()
+        return explain_training(dataset, columns, labels, self._settings(columns.problem_type, labels), folder)
 
     def _checked(self, dataset: DataFrame) -> tuple[DataFrame, TrainingColumns, LabelCounts]:
         """All that is checked before a fit: the rows, validation rows carved out where that is asked for, columns and labels."""

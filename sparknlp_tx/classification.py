@@ -15,12 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx import openvino_runtime
 from sparknlp_tx.acceleration import CpuScoring, prepare_for_cpus
-from sparknlp_tx.artifact import check_model_files, file_hashes, temporary_directory
+from sparknlp_tx.artifact import check_model_files, directory_bytes, file_hashes, temporary_directory
 from sparknlp_tx.backends import resolve_device
 from sparknlp_tx.checks import FitChecks
 from sparknlp_tx.contract import ClassificationModelMethods
 from sparknlp_tx.decisions import Decision, ModelConfig, read_config
-from sparknlp_tx.display import Shown, estimator_lines, model_lines
+from sparknlp_tx.display import NAMES, Shown, names, training_lines
 from sparknlp_tx.distribution import ModelLocation, distribute, executors_have_gpus, is_local
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.explain import ScoringPlan, explain, probe
@@ -62,7 +62,13 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         self.setParams(**params)
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        return estimator_lines(self)
+        """The checkpoint, the columns, and the Params that were set to something else than their defaults."""
+        own = {param.name: value for param, value in self._paramMap.items() if self._defaultParamMap.get(param) != value}
+        columns = [own.pop(name, None) or self._column(name) for name in ("textCol", "textPairCol")]
+        learns = f"{own.pop('labelCol', self.getLabelCol())} from {' and '.join(filter(None, columns))}"
+        own.pop("checkpoint", None)
+        params = ", ".join(f"{name}={value!r}" for name, value in sorted(own.items()))
+        return self.uid, {"checkpoint": self.getCheckpoint(), "learns": learns, "Params set": params}
 
     @overload
     def fit(
@@ -149,7 +155,23 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         self._config: ModelConfig | None = None
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        return model_lines(self)
+        """What the model predicts and from what, how it was trained, and how it scores."""
+        if self._model_dir is None:
+            return self.uid, {"files": "none: not fitted, not loaded"}
+        report = self.summary.get("int8") or {}
+        trained, best_epoch = training_lines(self.summary)
+        thresholds = self.getOrDefault("thresholds")[:NAMES] if self.isSet("thresholds") else []
+        return self.uid, {
+            "predicts": names(self.labels) if self.labels else "a number",
+            "task": self.decision.problem_type,
+            "reads": " and ".join(self.text_columns) + f", up to {self.getMaxLength()} tokens",
+            "threshold": f"{self.getOrDefault('threshold'):.3g}" if self.isSet("threshold") else "",
+            "thresholds": ", ".join(f"{threshold:.3g}" for threshold in thresholds),
+            "trained": trained,
+            "best epoch": best_epoch,
+            "precision": self.getPrecision() + (f"; int8 agrees in {report['agreement']:.2%}" if "agreement" in report else ""),
+            "files": f"{self._model_dir} ({directory_bytes(self._model_dir) / 1e6:,.1f} MB)",
+        }
 
     @property
     def decision(self) -> Decision:
@@ -187,7 +209,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
 
         rows = rows_of_texts(texts, len(self.text_columns))
         self._ensure_export()
-        scoring = self._scoring(ModelLocation(str(self.directory), None, self._files))
+        scoring = self._scoring(ModelLocation(str(self.directory), self._files))
         return score_frame(pd.DataFrame(rows, columns=list(scoring.text_columns), dtype=object), scoring)
 
     def observe(self, dataset: DataFrame) -> tuple[DataFrame, ScoringObservation]:
@@ -225,7 +247,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
             InputError: `transform` would refuse the DataFrame, or the executors cannot serve the device or precision.
         """
         self._check_texts(self._dataset(dataset, streams=False))
-        return explain(self, dataset, self._distributed(dataset.sparkSession))
+        return explain(dataset, self._distributed(dataset.sparkSession))
 
     def check_executors(self, spark: SparkSession) -> None:
         """Where `device` or `precision` asks for something special: have one task load the engine, before a job begins.
@@ -282,7 +304,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         Raises:
             InputError: another model was saved there since, or a file is damaged.
         """
-        return ModelLocation(str(self.directory), None, self._files).verified()
+        return ModelLocation(str(self.directory), self._files).verified()
 
     def _saved_state(self) -> dict[str, Any]:
         self._unchanged_directory()

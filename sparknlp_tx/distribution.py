@@ -28,12 +28,10 @@ class ModelLocation:
 
     Args:
         path: the directory as the driver sees it.
-        artifact: name of the session artifact that carries it; None where every node reads the path.
         files: the directory's files with the hashes of their contents, see `artifact.file_hashes`.
     """
 
     path: str
-    artifact: str | None
     files: Mapping[str, str]
 
     @property
@@ -43,11 +41,7 @@ class ModelLocation:
 
     def resolve(self) -> Path:
         """The directory, as seen from this process."""
-        if self.artifact is None:
-            return Path(self.path)
-        from pyspark import SparkFiles
-
-        return Path(SparkFiles.get(self.artifact))
+        return Path(self.path)
 
     def verified(self, unused: Sequence[str] = ()) -> Path:
         """The directory, the content of its files compared with their hashes.
@@ -75,20 +69,44 @@ class ModelLocation:
         return sum(file.stat().st_size for file in used if file.is_file())
 
 
+@dataclass(frozen=True)
+class SessionArtifact(ModelLocation):
+    """A model directory that travels to the executors as an artifact of the session.
+
+    Args:
+        artifact: its name.
+    """
+
+    artifact: str
+
+    def resolve(self) -> Path:
+        from pyspark import SparkFiles
+
+        return Path(SparkFiles.get(self.artifact))
+
+    def __reduce__(self) -> tuple:
+        """Pickled inside a task, as TorchDistributor does for the processes that it starts, it is where the node has the directory."""
+        from pyspark import TaskContext
+
+        if TaskContext.get() is None:
+            return SessionArtifact, (self.path, self.files, self.artifact)
+        return ModelLocation, (str(self.verified()), self.files)
+
+
 def distribute(spark: "SparkSession", directory: str, files: Mapping[str, str]) -> ModelLocation:
     """Make a model directory known to the executors of a session; starts no job.
 
     In local mode, and on a path that a platform mounts everywhere, the path itself serves. Otherwise the directory travels as
     an archive, a session artifact: Spark takes it once for a session, and each executor unpacks it once.
     """
-    in_place = ModelLocation(directory, None, files)
+    in_place = ModelLocation(directory, files)
     if is_local(spark) or directory.startswith(SHARED_ROOTS):
         return in_place
     with _distributing:  # fits and scoring in several threads share what is sent
         sent = _distributed.setdefault(spark, {})
         if in_place.key not in sent:
             sent[in_place.key] = _send(spark, directory, in_place.key)
-    return ModelLocation(directory, sent[in_place.key], files)
+    return SessionArtifact(directory, files, sent[in_place.key])
 
 
 def _send(spark: "SparkSession", directory: str, key: str) -> str:

@@ -19,7 +19,7 @@ from sparknlp_tx.batching import TOKENS_PER_BATCH, Batching, Layout
 from sparknlp_tx.decisions import REGRESSION, ModelConfig, decision_for, read_config
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.openvino_runtime import read_report
-from sparknlp_tx.tokenization import Text, TextEncoder, Tokens
+from sparknlp_tx.tokenization import Text, TextEncoder, Tokens, pack
 
 WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
 WINDOW_CHARACTERS = 32_000_000
@@ -216,7 +216,7 @@ class InferenceEngine:
         """Run texts side by side, so many rows at once as the budget takes."""
         size = self.batching.tokens_per_batch // layout.width
         for start in range(0, len(layout.texts), size):
-            batch = self.encoder.pack(tokens, rows, layout, range(len(layout.texts))[start : start + size])
+            batch = pack(self.encoder, tokens, rows, layout, range(len(layout.texts))[start : start + size])
             logits[rows[batch.texts]] = backend(batch.inputs)[batch.places]
             self.stats.padded_tokens += batch.inputs["input_ids"].size
 

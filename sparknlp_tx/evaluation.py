@@ -28,7 +28,6 @@ from sparknlp_tx.named_columns import column_of, find_column
 from sparknlp_tx.training_columns import text_column
 
 if TYPE_CHECKING:
-    from sparknlp_tx.classification import TransformerClassificationModel
     from sparknlp_tx.contract import ClassificationModelMethods
 
 log = logging.getLogger(__name__)
@@ -53,24 +52,20 @@ class Evaluation(NamedTuple):
     texts: list[str] | None = None
 
 
-def evaluate(model: "TransformerClassificationModel", dataset: DataFrame) -> dict[str, float]:
+def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts: bool = False) -> Evaluation:
     """Score labelled rows on the executors, once, and measure; rows without a text, and of weight 0, are left out.
 
     Args:
         dataset: has the model's text columns and its label column; rows count as `weightCol` says, where that is set and there.
+        texts: whether the rows' texts are wanted, too; of each the first 300 characters.
 
     Returns:
-        The metrics of the model's kind of task, see `metrics_of`, and `rows`, how many were evaluated. Where rows times labels
-        are more than 2,000,000, those that Spark can count: accuracy, precision, recall, F1, Matthews, Pearson, the errors.
-    """
-    return evaluate_rows(model, dataset).metrics
+        The metrics of the model's kind of task, see `metrics_of`, and `rows`, how many were evaluated; and what they were measured
+        from. Where rows times labels are more than 2,000,000, the metrics that Spark can count: accuracy, precision, recall, F1,
+        Matthews, Pearson, the errors.
 
-
-def evaluate_rows(model: "ClassificationModelMethods", dataset: DataFrame, texts: bool = False) -> Evaluation:
-    """As `evaluate`, with what it was measured from.
-
-    Args:
-        texts: whether the rows' texts are wanted, too; of each the first 300 characters.
+    Raises:
+        InputError: no row has a label that the model knows, or weights are null, NaN or negative.
     """
     decision = model.decision
     outputs = {"rawPredictionCol": "", "probabilityCol": "", "predictedLabelCol": "", "predictionCol": "__prediction"}

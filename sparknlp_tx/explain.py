@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,6 @@ from sparknlp_tx.spark_versions import setting
 from sparknlp_tx.tokenization import Text, TextEncoder
 from sparknlp_tx.training_columns import text_column
 from sparknlp_tx.worker import try_engine
-
-if TYPE_CHECKING:
-    from sparknlp_tx.classification import TransformerClassificationModel
 
 SAMPLE_ROWS = 1_000
 SAMPLE_CHARACTERS = 20_000  # of a text; more does not change how it is cut
@@ -77,8 +74,11 @@ class ScoringPlan:
     __repr__ = __str__
 
 
-def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Scoring) -> ScoringPlan:
+def explain(df: DataFrame, scoring: Scoring) -> ScoringPlan:
     """What scoring a DataFrame would take; three small jobs, none of which scores it.
+
+    Args:
+        scoring: the model and how it scores; its `location.path` is a directory that this process sees.
 
     Raises:
         InputError: the executors cannot serve the model's device or precision.
@@ -89,7 +89,7 @@ def explain(model: "TransformerClassificationModel", df: DataFrame, scoring: Sco
     size = by_partition.agg(F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("n"), F.max("rows").alias("most")).collect()[0]
     rows, partitions, largest = size["rows"] or 0, size["n"], size["most"] or 0
     sample = sample_texts(texts, rows)
-    tokens = token_lengths(TextEncoder(model.directory, scoring.max_length), sample, scoring.max_length)
+    tokens = token_lengths(TextEncoder(scoring.location.path, scoring.max_length), sample, scoring.max_length)
     tried = probe(spark, scoring, sample or ["a text"])
     cluster = _cluster(spark, tried)
     at_a_time = max(1, min(cluster["slots"], partitions))

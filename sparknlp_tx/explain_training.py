@@ -20,7 +20,6 @@ from sparknlp_tx.tokenization import Text
 from sparknlp_tx.training_columns import TrainingColumns, text_column
 
 if TYPE_CHECKING:
-    from sparknlp_tx.checks import FitChecks
     from sparknlp_tx.training import TrainingSettings
 
 PROBE_SECONDS = 3.0
@@ -83,31 +82,33 @@ class TrainingPlan:
     __repr__ = __str__
 
 
-def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingColumns, labels: LabelCounts) -> TrainingPlan:
+def explain_training(
+    df: DataFrame, columns: TrainingColumns, labels: LabelCounts, settings: "TrainingSettings", folder: str
+) -> TrainingPlan:
     """What a fit would take, after its checks; reads a sample and trains some batches of it for three seconds, to nothing.
 
     Args:
         columns, labels: as the checks found them.
+        folder: that the fit would work in.
     """
     from sparknlp_tx.checkpoint_check import check_runs
     from sparknlp_tx.preprocessing import save_tokenizer
 
     spark = df.sparkSession
-    settings = estimator._settings(columns.problem_type, labels)
     names = [name for name in (columns.text, columns.text_pair) if name]
     texts = sample_texts(df.select(*(text_column(df, name).alias(name) for name in names)), labels.rows)
-    with tempfile.TemporaryDirectory(prefix="sparknlp_tx-explain-") as folder:
-        save_tokenizer(settings.checkpoint, settings.max_length, folder)
-        encoder = check_runs(settings, folder, columns.text_pair is not None)
+    with tempfile.TemporaryDirectory(prefix="sparknlp_tx-explain-") as work:
+        save_tokenizer(settings.checkpoint, settings.max_length, work)
+        encoder = check_runs(settings, work, columns.text_pair is not None)
         tokens = token_lengths(encoder, texts, settings.max_length)
-        tried = try_training(settings, encoder, texts, Path(folder))
+        tried = try_training(settings, encoder, texts, Path(work))
     steps = int(np.ceil(labels.train / settings.batch_size) * settings.num_train_epochs)
     engine = {name: tried[name] for name in ("device", "precision", "parameters", "seconds_per_step")}
     engine |= {"steps": steps, "batch_size": settings.batch_size}
     engine["where"] = "on the driver" if is_local(spark) else "in this process: the driver, or the client of Spark Connect"
     if settings.workers > 1:
         engine["where"] = f"in {settings.workers} processes" + ("" if is_local(spark) else " on the executors")
-    free, disk_free = _free_memory(tried["device"]), shutil.disk_usage(_existing(estimator)).free // 10**6
+    free, disk_free = _free_memory(tried["device"]), shutil.disk_usage(_existing(local_path(folder))).free // 10**6
     staged = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
     kept = settings.resumable + bool(labels.rows > labels.train)
     disk = int((staged + kept * 2 * 12e6 * tried["parameters"] + 8e6 * tried["parameters"]) / 1e6)
@@ -125,9 +126,8 @@ def explain_training(estimator: "FitChecks", df: DataFrame, columns: TrainingCol
     return plan
 
 
-def _existing(estimator: "FitChecks") -> Path:
-    """The folder that a fit works in, or the nearest one above it that is there."""
-    folder = local_path(estimator.getCheckpointDir() or estimator.getStagingDir() or tempfile.gettempdir())
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
     while not folder.exists():
         folder = folder.parent
     return folder

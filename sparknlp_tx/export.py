@@ -20,7 +20,7 @@ from sparknlp_tx.backends import OpenVINOBackend, TorchBackend, quiet_transforme
 from sparknlp_tx.batching import SHORT_WIDTH, Layout, row_width
 from sparknlp_tx.decisions import MULTI, REGRESSION, read_config
 from sparknlp_tx.engine import InferenceEngine
-from sparknlp_tx.tokenization import Text, TextEncoder
+from sparknlp_tx.tokenization import Text, TextEncoder, pack
 from sparknlp_tx.transformers_versions import weights_as
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
     logits = np.concatenate(found)
     if exported.packs:
         layout = Layout.of(tokens.lengths()[order], max(SHORT_WIDTH, row_width(int(tokens.lengths().max()))))
-        packed = encoder.pack(tokens, order, layout, range(len(layout.texts)))
+        packed = pack(encoder, tokens, order, layout, range(len(layout.texts)))
         changed = np.abs(exported(packed.inputs)[packed.places] - logits[packed.texts]).max()
         if changed > min(PACKED_TOLERANCE, max(1e-6, PACKED_SHARE * np.ptp(logits, axis=0).max())):
             raise ValueError(f"what lies beside a text changes a logit by {changed:.2g}")

@@ -34,7 +34,7 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
         folder = context.artifacts["model"]
         metadata = read_metadata(folder)
         directory = check_model_files(folder, metadata["sparknlpTx"]["files"])
-        location = ModelLocation(str(directory), None, metadata["sparknlpTx"]["files"])
+        location = ModelLocation(str(directory), metadata["sparknlpTx"]["files"])
         self.scoring = Scoring.from_params(param_values(metadata), read_config(directory), location)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:

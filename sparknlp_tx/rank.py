@@ -1,4 +1,4 @@
-"""What each of several processes that train together does; `workers.py` starts them. Knows no Spark but for a task's own place."""
+"""What each of several processes that train together does; `workers.py` starts them. Knows no Spark."""
 
 import io
 import json
@@ -34,14 +34,6 @@ class Job:
     shared: bool
     carried: bool
     name: str
-
-    def __getstate__(self) -> dict[str, Any]:
-        """TorchDistributor pickles this once more inside each task: there it is known where the node has the archive."""
-        from pyspark import TaskContext
-
-        if TaskContext.get() is None or self.location.artifact is None:
-            return self.__dict__
-        return self.__dict__ | {"location": ModelLocation(str(self.location.verified()), None, self.location.files)}
 
 
 def train_with_others(job: Job) -> bytes | None:

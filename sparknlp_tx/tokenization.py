@@ -78,7 +78,7 @@ class TextEncoder:
         self._spelt: str | None = config.get(SPELT_TOKEN)
         self._padding_side = config.get("padding_side", "right")
         self.pad_token, self.pad_token_id = self._find_padding(path, config)
-        self._pad_ids = {
+        self.pad_ids = {
             "input_ids": self.pad_token_id,
             "token_type_ids": config.get("pad_token_type_id", 0),
             "attention_mask": 0,
@@ -177,7 +177,7 @@ class TextEncoder:
             longest = max(longest, min(self.max_length, -(-longest // multiple) * multiple))
         padded = {}
         for name, lists in columns.items():
-            matrix = np.full((len(lists), longest), self._pad_ids[name], np.int64)
+            matrix = np.full((len(lists), longest), self.pad_ids[name], np.int64)
             for row, values in zip(matrix, lists, strict=True):
                 if self._padding_side == "right":
                     row[: len(values)] = values
@@ -186,37 +186,41 @@ class TextEncoder:
             padded[name] = matrix
         return padded
 
-    def pack(self, tokens: Tokens, rows: Sequence[int] | np.ndarray, layout: Layout, lines: range) -> "PackedBatch":
-        """Some texts side by side in the rows of a batch, each seen by itself alone, for a graph that `graph.arrange` made.
 
-        Args:
-            rows: the texts that were laid out.
-            layout: where they are.
-            lines: which of the layout's rows the batch holds.
-        """
-        held = [number for line in lines for number in layout.texts[line]]
-        slots = -(-max(len(layout.texts[line]) for line in lines) // SLOTS_STEP) * SLOTS_STEP
-        shape = (len(lines), layout.width)
-        names = [name for name in self.input_names if name in ("input_ids", "token_type_ids")]
-        inputs = {name: np.full(shape, self._pad_ids[name], np.int64) for name in names}
-        inputs["position_ids"], text = np.zeros((2, *shape), np.int64)
-        inputs["first_tokens"] = first_tokens = np.zeros((len(lines), slots), np.int64)
-        places = []
-        for place, line in enumerate(lines):
-            begin = 0
-            for slot, number in enumerate(layout.texts[line]):
-                row = rows[number]
-                end = begin + len(tokens.input_ids[row])
-                for name in names:
-                    inputs[name][place, begin:end] = getattr(tokens, name)[row]
-                inputs["position_ids"][place, begin:end] = np.arange(end - begin)
-                text[place, begin:end] = number + 1
-                first_tokens[place, slot] = begin
-                places.append(place * slots + slot)
-                begin = end
-        together = text[:, None, :, None] == text[:, None, None, :]  # what pads a row sees itself: it must see something
-        inputs["attention_mask"] = np.where(together, np.float32(0), FAR_BELOW)
-        return PackedBatch(inputs, np.asarray(held), np.asarray(places))
+
+def pack(
+    encoder: TextEncoder, tokens: Tokens, rows: Sequence[int] | np.ndarray, layout: Layout, lines: range
+) -> PackedBatch:
+    """Some texts side by side in the rows of a batch, each seen by itself alone, for a graph that `graph.arrange` made.
+
+    Args:
+        rows: the texts that were laid out.
+        layout: where they are.
+        lines: which of the layout's rows the batch holds.
+    """
+    held = [number for line in lines for number in layout.texts[line]]
+    slots = -(-max(len(layout.texts[line]) for line in lines) // SLOTS_STEP) * SLOTS_STEP
+    shape = (len(lines), layout.width)
+    names = [name for name in encoder.input_names if name in ("input_ids", "token_type_ids")]
+    inputs = {name: np.full(shape, encoder.pad_ids[name], np.int64) for name in names}
+    inputs["position_ids"], text = np.zeros((2, *shape), np.int64)
+    inputs["first_tokens"] = first_tokens = np.zeros((len(lines), slots), np.int64)
+    places = []
+    for place, line in enumerate(lines):
+        begin = 0
+        for slot, number in enumerate(layout.texts[line]):
+            row = rows[number]
+            end = begin + len(tokens.input_ids[row])
+            for name in names:
+                inputs[name][place, begin:end] = getattr(tokens, name)[row]
+            inputs["position_ids"][place, begin:end] = np.arange(end - begin)
+            text[place, begin:end] = number + 1
+            first_tokens[place, slot] = begin
+            places.append(place * slots + slot)
+            begin = end
+    together = text[:, None, :, None] == text[:, None, None, :]  # what pads a row sees itself: it must see something
+    inputs["attention_mask"] = np.where(together, np.float32(0), FAR_BELOW)
+    return PackedBatch(inputs, np.asarray(held), np.asarray(places))
 
 
 def _beginning(text: Text, limit: int) -> Text:

@@ -57,7 +57,7 @@ def fine_tune_on_workers(
     carried = not local and os.path.isdir(settings.checkpoint)
     if carried:
         copy_linked(settings.checkpoint, work / "checkpoint")
-    location = ModelLocation(str(work), None, {})
+    location = ModelLocation(str(work), {})
     if not shared:
         check_space(Path(tempfile.gettempdir()), directory_bytes(work), "the archive that executors get of the staged rows")
         location = distribute(spark, str(work), file_hashes(work))

@@ -5,7 +5,6 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import TrainingError
-from sparknlp_tx.evaluation import evaluate
 
 pytestmark = pytest.mark.local_cluster
 
@@ -32,7 +31,7 @@ def two(settings):
 
 @pytest.mark.slow
 def test_two_processes_train_and_the_rows_reach_them_by_spark(two, test_df):
-    metrics = evaluate(two.fit(test_df), test_df)
+    metrics = two.fit(test_df).evaluate(test_df)
     assert metrics["accuracy"] > 0.9, metrics
 
 

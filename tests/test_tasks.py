@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import InferenceEngine, TransformerClassificationModel, TransformerClassifier, evaluation
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import evaluate
 
 TEXTS = ["my card is lost", "the euro rate and my card", "please help me today"]
 
@@ -72,7 +71,7 @@ def test_several_labels_a_row(multi_model, multi_df):
         assert row["prediction"] == above
         assert row["predictedLabel"] == [model.labels[i] for i in above]
         assert np.allclose(p, 1 / (1 + np.exp(-row["rawPrediction"].toArray())))
-    found = evaluate(model, multi_df)
+    found = model.evaluate(multi_df)
     assert found["micro_f1"] > 0.8
     assert found["accuracy"] > 0.6
     assert found["rows"] == 300
@@ -88,7 +87,7 @@ def test_thresholds_are_tuned_on_the_validation_rows_stored_and_used(multi_model
     assert tuned != [0.5] * 3
     held = marked_df.filter("held")
     plain = multi_model.copy({multi_model.thresholds: [0.5] * 3})
-    assert evaluate(multi_model, held)["macro_f1"] >= evaluate(plain, held)["macro_f1"]
+    assert multi_model.evaluate(held)["macro_f1"] >= plain.evaluate(held)["macro_f1"]
     multi_model.save(str(tmp_path / "model"))
     assert TransformerClassificationModel.load(str(tmp_path / "model")).getThresholds() == tuned
 
@@ -103,7 +102,7 @@ def test_the_threshold_of_two_labels_is_tuned_too(train_df, settings):
     plain = model.copy({model.thresholds: [0.5, 0.5]})
     p = np.stack(model.predict(TEXTS)["probability"])[:, 1]
     assert model.predict(TEXTS)["prediction"].tolist() == (p > above).astype(float).tolist()
-    assert evaluate(model, two)["f1"] >= evaluate(plain, two)["f1"] - 0.05
+    assert model.evaluate(two)["f1"] >= plain.evaluate(two)["f1"] - 0.05
 
 
 def test_threshold_of_every_label(multi_model):
@@ -120,7 +119,7 @@ def test_indicator_vectors_are_several_labels_too(multi_df, settings, kind):
     df = multi_df.withColumn("label", F.array(*columns))
     model = TransformerClassifier(**settings | {"numTrainEpochs": 6.0, "learningRate": 2e-3}).fit(df)
     assert model.labels == ["0", "1", "2"]
-    assert evaluate(model, df)["average_precision"] > 0.6  # 0.33 by chance
+    assert model.evaluate(df)["average_precision"] > 0.6  # 0.33 by chance
 
 
 def test_invalid_rows_of_several_labels(multi_model, spark):
@@ -137,7 +136,7 @@ def test_regression(regression_model, score_df):
     scored = model.transform(score_df)
     assert set(scored.columns) == {"text", "label", "prediction"}
     assert dict(scored.dtypes)["prediction"] == "double"
-    found = evaluate(model, score_df)
+    found = model.evaluate(score_df)
     assert found["pearson"] > 0.9
     assert found["spearman"] > 0.8
     assert RegressionEvaluator(metricName="mse").evaluate(scored) == pytest.approx(found["mse"], rel=1e-3)
@@ -177,7 +176,7 @@ def test_pairs_of_texts_with_every_kind_of_label(spark, settings, kind):
     column = "prediction" if kind == "regression" else "probability"
     given = [row[column] for row in model.transform(df).select(column).collect()]
     assert given != [row[column] for row in swapped.select(column).collect()]  # both texts are read, in their order
-    assert evaluate(model, df)["rows"] == 120
+    assert model.evaluate(df)["rows"] == 120
 
 
 @pytest.mark.parametrize("which", ["multi_model", "regression_model"])
@@ -222,12 +221,12 @@ def test_what_is_too_large_to_measure_here_is_counted_by_spark_alike(which, requ
     df = request.getfixturevalue({"multi_model": "multi_df", "regression_model": "score_df", "model": "test_df"}[which])
     df = df.repartition(3).withColumn("w", F.pmod(F.xxhash64("text"), F.lit(3)))
     model = model.copy({model.weightCol: "w"})
-    measured = evaluate(model, df)
+    measured = model.evaluate(df)
     repeated = df.withColumn("n", F.explode(F.sequence(F.lit(1), F.lit(2)))).filter("n <= w").drop("w")
     unlike = {"rows", "spearman"}  # how many there are, and ranks, are of rows
-    assert measured == pytest.approx(evaluate(model, repeated) | {name: measured[name] for name in unlike & set(measured)})
+    assert measured == pytest.approx(model.evaluate(repeated) | {name: measured[name] for name in unlike & set(measured)})
     monkeypatch.setattr(evaluation, "COLLECTED_NUMBERS", 0)
-    counted = evaluate(model, df)
+    counted = model.evaluate(df)
     assert {"rows", "pearson" if which == "regression_model" else "macro_f1"} <= set(counted) <= set(measured)
     assert counted == pytest.approx({name: measured[name] for name in counted})
 

@@ -9,7 +9,6 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier
-from sparknlp_tx.evaluation import evaluate
 from sparknlp_tx.scoring import score_arrow, score_pandas
 
 pytestmark = pytest.mark.every_session
@@ -81,7 +80,7 @@ def test_spark_evaluators_take_our_columns(spark, settings, train_df):
     assert model.labels == ["0", "1"]
     evaluator = MulticlassClassificationEvaluator(metricName="accuracy")
     scored = model.transform(numbered)
-    assert evaluator.evaluate(scored) == pytest.approx(evaluate(model, numbered)["accuracy"])
+    assert evaluator.evaluate(scored) == pytest.approx(model.evaluate(numbered)["accuracy"])
 
 
 @pytest.fixture
@@ -159,7 +158,7 @@ def test_sentence_pairs_are_scored_as_pairs(spark, settings):
     other = [(f"card {i}", f"euro {i}", "other") for i in range(60)]
     df = spark.createDataFrame(same + other, "a string, b string, label string").coalesce(1)
     model = TransformerClassifier(**settings | {"numTrainEpochs": 6.0}, textCol="a", textPairCol="b").fit(df)
-    assert evaluate(model, df)["accuracy"] > 0.95
+    assert model.evaluate(df)["accuracy"] > 0.95
     assert model.predict([("card 1", "card 1"), ("card 1", "euro 2")])["predictedLabel"].tolist() == ["same", "other"]
     holed = spark.createDataFrame([("card 1", None)], "a string, b string")
     assert model.transform(holed).collect()[0]["prediction"] is None

@@ -11,7 +11,6 @@ import pytest
 
 from sparknlp_tx import TransformerClassifier, workers
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.evaluation import evaluate
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def test_two_processes_learn_what_one_learns(estimator, train_df, test_df, track
 
     with mlflow.start_run() as run:
         model = estimator.fit(train_df, {estimator.stagingDir: str(tmp_path / "staging")})
-    assert evaluate(model, test_df)["accuracy"] > 0.9
+    assert model.evaluate(test_df)["accuracy"] > 0.9
     assert model.summary["train_rows"] == 240
     assert model.summary["history"][-1]["step"] == 8 * 240 / 8  # batchSize is that of both together
     assert "accuracy" in model.summary.metrics
@@ -61,7 +60,7 @@ def test_a_fit_whose_process_was_killed_says_so_and_goes_on(estimator, train_df,
     epochs = [entry["epoch"] for entry in model.summary["history"] if "eval_loss" in entry]
     assert epochs == sorted(set(epochs))
     assert len(epochs) == 12
-    assert evaluate(model, test_df)["accuracy"] > 0.9
+    assert model.evaluate(test_df)["accuracy"] > 0.9
     assert list(tmp_path.iterdir()) == []
 
 
