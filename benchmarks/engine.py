@@ -27,7 +27,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from sparknlp_tx import InferenceEngine, TransformerClassificationModel, local_session
-from sparknlp_tx.scoring import score_arrow
+from sparknlp_tx.scoring.executor import score_arrow
 
 SLOTS = 2
 WARMING = 3
@@ -150,14 +150,15 @@ def peak(spark: Any, model: Any, texts: list[str], rounds: int) -> None:
 
 def worker(spark: Any, model: Any, texts: list[str], rounds: int) -> None:
     """What one worker takes."""
-    from sparknlp_tx import udf
+    from sparknlp_tx.scoring import udf
 
     path = f"{mkdtemp()}/workers"
 
     def noting(scoring: Any, observed: bool = False) -> Callable:
         def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
             begin = time.monotonic()
-            from sparknlp_tx.worker import peak_memory, task_engine
+            from sparknlp_tx.scoring.executor import task_engine
+            from sparknlp_tx.scoring.probe import peak_memory
 
             task_engine(scoring)
             ready = time.monotonic() - begin

@@ -18,10 +18,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from sparknlp_tx import InferenceEngine
-from sparknlp_tx.checkpoints import make_checkpoint
-from sparknlp_tx.preprocessing import save_tokenizer
-from sparknlp_tx.pretrained import load_classifier
-from sparknlp_tx.training import TrainingSettings
+from sparknlp_tx.testing import make_checkpoint
+from sparknlp_tx.training.checkpoint import load_classifier
+from sparknlp_tx.training.settings import TrainingSettings
+from sparknlp_tx.training.tokenizer import save_tokenizer
 
 
 def make_model(options: argparse.Namespace, texts: list[str]) -> str:

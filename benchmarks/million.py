@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyspark
 from pyspark.sql import functions as F
 
-from sparknlp_tx import TransformerClassifier, local_session, udf
-from sparknlp_tx.checkpoints import make_checkpoint
-from sparknlp_tx.scoring import score_arrow
+from sparknlp_tx import TransformerClassifier, local_session
+from sparknlp_tx.scoring import udf
+from sparknlp_tx.scoring.executor import score_arrow
+from sparknlp_tx.testing import make_checkpoint
 
 WORDS = [
     "card",
@@ -65,7 +66,7 @@ def devices(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The device of a task, were there as many GPUs as Spark has been told."""
     from pyspark import TaskContext
 
-    from sparknlp_tx import worker
+    from sparknlp_tx.inference import engine_cache as worker
 
     worker.gpu_count = lambda: 2
     for _ in batches:

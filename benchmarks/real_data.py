@@ -16,7 +16,8 @@ from pathlib import Path
 
 import mlflow
 
-from sparknlp_tx import cli, local_session
+from sparknlp_tx import local_session
+from sparknlp_tx.cli import main as cli
 
 SETTINGS = ["--num-train-epochs", "3", "--learning-rate", "3e-4", "--batch-size", "32", "--warmup-steps", "50", "--seed", "42"]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from sparknlp_tx import local_session
-from sparknlp_tx.artifact import file_hashes
-from sparknlp_tx.distribution import ModelLocation
-from sparknlp_tx.preprocessing import save_tokenizer
-from sparknlp_tx.staging import stage
-from sparknlp_tx.training_columns import TrainingColumns
+from sparknlp_tx.data.staging import stage
+from sparknlp_tx.data.training_rows import TrainingColumns
+from sparknlp_tx.files import file_hashes
+from sparknlp_tx.inference.model_location import ModelLocation
+from sparknlp_tx.training.tokenizer import save_tokenizer
 
 
 def own_megabytes() -> float:

@@ -66,8 +66,8 @@ def plain(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     import numpy as np
     import transformers
 
-    from sparknlp_tx.decisions import MULTI, REGRESSION, SINGLE, decision_for
-    from sparknlp_tx.metrics import metrics_of
+    from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, decision_for
+    from sparknlp_tx.metrics.compute import metrics_of
 
     about, (train, test) = SETS[name], frames(options, name)
     example = train["label"].iloc[0]
@@ -140,10 +140,10 @@ def ours(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
 def tfidf(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """Words and a linear model."""
     begin = time.monotonic()
-    from sparknlp_tx.baselines import tfidf_baseline
-    from sparknlp_tx.decisions import decision_for
-    from sparknlp_tx.labels import problem_type_of
-    from sparknlp_tx.training_columns import TrainingColumns
+    from sparknlp_tx.data.label_columns import problem_type_of
+    from sparknlp_tx.data.training_rows import TrainingColumns
+    from sparknlp_tx.evaluation.baselines import tfidf_baseline
+    from sparknlp_tx.inference.decision_rules import decision_for
 
     _spark, train, test = spark_frames(options, name)
     asked = "regression" if train.schema["label"].dataType.typeName() == "double" else "auto"

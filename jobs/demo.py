@@ -18,10 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sparknlp_tx import cli, tables
-from sparknlp_tx.checkpoints import make_checkpoint
+from sparknlp_tx.cli import main as cli
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.session import local_session
+from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.session import local_session
+from sparknlp_tx.testing import make_checkpoint
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import sys
 
-from sparknlp_tx.cli import main
+from sparknlp_tx.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["prepare", *sys.argv[1:]]))

@@ -11,21 +11,26 @@ from sparknlp_tx.version import __version__
 
 if TYPE_CHECKING:
     from sparknlp_tx.classification import TransformerClassificationModel, TransformerClassifier
-    from sparknlp_tx.engine import InferenceEngine
-    from sparknlp_tx.session import local_session
-    from sparknlp_tx.tracking import load_model, log_model
+    from sparknlp_tx.errors import InputError, TrainingError
+    from sparknlp_tx.inference.engine import InferenceEngine
+    from sparknlp_tx.spark.session import local_session
+    from sparknlp_tx.tracking.models import load_model, log_model
 
 _HOMES = {
-    "InferenceEngine": "engine",
+    "InferenceEngine": "inference.engine",
+    "InputError": "errors",
+    "TrainingError": "errors",
     "TransformerClassificationModel": "classification",
     "TransformerClassifier": "classification",
-    "load_model": "tracking",
-    "local_session": "session",
-    "log_model": "tracking",
+    "load_model": "tracking.models",
+    "local_session": "spark.session",
+    "log_model": "tracking.models",
 }
 
 __all__ = [
     "InferenceEngine",
+    "InputError",
+    "TrainingError",
     "TransformerClassificationModel",
     "TransformerClassifier",
     "__version__",

@@ -1,7 +1,6 @@
 """One Spark session, one tiny checkpoint and one small model for most tests; all of them made here, offline."""
 
 import os
-import random
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -9,30 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # they share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from sessions import JVM, KINDS, session
+from helpers.sessions import JVM, KINDS, session
+from helpers.texts import texts_of_topics
 
 os.environ.setdefault("SPARK_SUBMIT_OPTS", JVM)
-
-TOPICS = {
-    "card": "card lost stolen blocked pin plastic wallet atm contactless",
-    "rate": "exchange rate currency euro dollar convert fee abroad",
-    "transfer": "transfer money account pending recipient bank iban sent",
-}
-FILLER = ["please", "help", "me", "with", "my", "today", "why", "is", "the", "what", "can", "i", "do", "about", "now"]
-
-
-def texts_of_topics(rows_per_topic: int, seed: int = 0) -> list[tuple[str, str]]:
-    """(text, topic) rows that a small model learns in a few steps; no two texts alike."""
-    draw = random.Random(seed)
-    rows = {}
-    for topic, words in TOPICS.items():
-        while sum(label == topic for label in rows.values()) < rows_per_topic:
-            words_of_text = draw.choices(FILLER, k=draw.randint(1, 12)) + draw.choices(words.split(), k=draw.randint(2, 4))
-            draw.shuffle(words_of_text)
-            rows.setdefault(" ".join(words_of_text), topic)
-    rows = list(rows.items())
-    draw.shuffle(rows)
-    return rows
 
 
 def pytest_addoption(parser):
@@ -70,7 +49,7 @@ def spark(session_kind, tmp_path_factory):
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A BERT of two layers, 32 wide, with random weights."""
-    from sparknlp_tx.checkpoints import make_checkpoint
+    from sparknlp_tx.testing import make_checkpoint
 
     texts = [text for text, _ in texts_of_topics(200)]
     return make_checkpoint(texts, tmp_path_factory.mktemp("checkpoint"), vocab_size=300, hidden_size=32, max_length=64)

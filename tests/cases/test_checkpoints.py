@@ -9,15 +9,15 @@ import pytest
 import tokenizers
 import torch
 import transformers
-from conftest import texts_of_topics
+from helpers.texts import texts_of_topics
 
 from sparknlp_tx import TransformerClassifier
-from sparknlp_tx.checkpoint_check import check_runs, check_saved
-from sparknlp_tx.engine import InferenceEngine
 from sparknlp_tx.errors import InputError, TrainingError
-from sparknlp_tx.preprocessing import save_tokenizer
-from sparknlp_tx.pretrained import load_classifier
-from sparknlp_tx.training import TrainingSettings
+from sparknlp_tx.inference.engine import InferenceEngine
+from sparknlp_tx.training.checkpoint import load_classifier
+from sparknlp_tx.training.checkpoint_check import check_runs, check_saved
+from sparknlp_tx.training.settings import TrainingSettings
+from sparknlp_tx.training.tokenizer import save_tokenizer
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -214,7 +214,7 @@ def test_a_saved_model_that_does_not_run_is_told_in_a_sentence(tmp_path, model):
 
 
 def test_fit_and_explain_refuse_before_any_row_is_staged(spark, settings, tmp_path, bert_files, monkeypatch):
-    monkeypatch.setattr("sparknlp_tx.classification.stage", lambda *_: pytest.fail("rows were staged"))
+    monkeypatch.setattr("sparknlp_tx.ml.estimator.stage", lambda *_: pytest.fail("rows were staged"))
     checkpoint = roberta(tmp_path / "odd", bert_files, 64, 1)
     rows = [(text, text, label) for text, label in texts_of_topics(4)]
     pairs = spark.createDataFrame(rows, "text string, other string, label string").coalesce(1)

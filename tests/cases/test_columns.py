@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.named_columns import find_column
+from sparknlp_tx.spark.named_columns import find_column
 
 pytestmark = pytest.mark.every_session
 

@@ -7,8 +7,8 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
-from sparknlp_tx.curves import BINS, measured_curve
-from sparknlp_tx.summary import EvaluationSummary
+from sparknlp_tx.evaluation.curves import BINS, measured_curve
+from sparknlp_tx.ml.summary import EvaluationSummary
 
 pytestmark = pytest.mark.every_session
 TABLES = ("roc", "pr", "precisionByThreshold", "recallByThreshold", "fMeasureByThreshold")

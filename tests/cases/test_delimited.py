@@ -7,8 +7,8 @@ import random
 import pandas as pd
 import pytest
 
-from sparknlp_tx.corpora import Source, read_corpus
-from sparknlp_tx.delimited import Dialect, read_delimited
+from sparknlp_tx.data.corpora import Source, read_corpus
+from sparknlp_tx.data.delimited import Dialect, read_delimited
 from sparknlp_tx.errors import InputError
 
 PARTS = [

@@ -7,9 +7,10 @@ import pytest
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import functions as F
 
-from sparknlp_tx import TransformerClassifier, evaluation
+from sparknlp_tx import TransformerClassifier
+from sparknlp_tx.data.label_columns import label_index, label_name
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.labels import label_index, label_name
+from sparknlp_tx.ml import evaluate as evaluation
 
 pytestmark = pytest.mark.every_session
 

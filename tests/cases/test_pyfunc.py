@@ -11,15 +11,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import texts_of_topics
+from helpers.serving import served
+from helpers.texts import texts_of_topics
 from mlflow.exceptions import MlflowException
 from pyspark.sql import functions as F
-from serving import served
 
 import sparknlp_tx
 from sparknlp_tx import log_model
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.pyfunc import PyfuncInputError, text_columns
+from sparknlp_tx.tracking.pyfunc import PyfuncInputError, text_columns
 
 ROWS = texts_of_topics(4, seed=5)
 TEXTS = [text for text, _ in ROWS]
@@ -194,7 +194,9 @@ def changed_copy(folder: Path, logged: str) -> Path:
     source = (package / "pyfunc.py").read_text()
     source = source.replace("import Scoring, score_frame\n", "import Scoring, score_frame\nfrom sparknlp_tx.loud import loud\n")
     (package / "pyfunc.py").write_text(source.replace("[_plain(value) for", "[loud(_plain(value)) for"))
-    program = "import sys, pathlib; from sparknlp_tx.carried import write_carried; write_carried(pathlib.Path(sys.argv[1]))"
+    program = (
+        "import sys, pathlib; from sparknlp_tx.tracking.carried import write_carried; write_carried(pathlib.Path(sys.argv[1]))"
+    )
     target = folder / "other"
     shutil.copytree(logged, target, ignore=shutil.ignore_patterns("code"))
     (target / "code").mkdir()
@@ -210,7 +212,7 @@ def test_models_of_two_versions_in_one_process(logged, labels, tmp_path):
     program = f"""
 import json, sys, mlflow
 if sys.argv[1] == "installed":
-    import sparknlp_tx.pyfunc
+    import sparknlp_tx.tracking.pyfunc
 else:
     class Absent:
         def find_spec(self, name, path=None, target=None):

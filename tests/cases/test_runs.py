@@ -12,7 +12,7 @@ from sparknlp_tx.errors import InputError
 
 @pytest.fixture
 def runs(tracking, monkeypatch):
-    from sparknlp_tx import runs
+    from sparknlp_tx.tracking import runs
 
     monkeypatch.setattr(runs, "WAITS", (0.01, 0.01))
     return runs

@@ -92,7 +92,7 @@ def test_two_paths_are_two_folders(model, tmp_path):
 def test_requirements_can_be_installed(model, monkeypatch):
     from importlib.metadata import PackageNotFoundError
 
-    from sparknlp_tx import tracking
+    from sparknlp_tx.tracking import models as tracking
 
     real = tracking.version
     found = {"torch": "2.6.0a0+df5bbc09d1.nv24.12", "mlflow-skinny": "3.1.0"}

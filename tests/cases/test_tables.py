@@ -9,8 +9,9 @@ import os
 import pytest
 from pyspark.sql import functions as F
 
-from sparknlp_tx import cli, tables
-from sparknlp_tx.outputs import Output
+from sparknlp_tx.cli import main as cli
+from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.outputs import Output
 
 pytestmark = pytest.mark.every_session
 SCORES = ["rawPrediction", "probability", "prediction", "predictedLabel"]

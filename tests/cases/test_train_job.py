@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from sparknlp_tx.decisions import SINGLE, decision_for
 from sparknlp_tx.errors import InputError, JobError
-from sparknlp_tx.resume import FOLDER, fit_folder
+from sparknlp_tx.inference.decision_rules import SINGLE, decision_for
+from sparknlp_tx.training.fit_folder import FOLDER, fit_folder
 
 
 def options(path, overwrite=False):
@@ -18,7 +18,7 @@ def options(path, overwrite=False):
 
 
 def test_a_model_dir_under_a_file_is_refused(tmp_path):
-    from sparknlp_tx.jobs.train import _check_model_dir
+    from sparknlp_tx.cli.commands.train import _check_model_dir
 
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a file at"):
@@ -27,7 +27,7 @@ def test_a_model_dir_under_a_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("there", [True, False], ids=["a folder", "dangling"])
 def test_a_link_is_followed(there, tmp_path):
-    from sparknlp_tx.jobs.train import _check_model_dir
+    from sparknlp_tx.cli.commands.train import _check_model_dir
 
     if there:
         (tmp_path / "real").mkdir()
@@ -50,7 +50,7 @@ class Saved:
 
 
 def test_a_model_that_cannot_be_saved_is_kept_elsewhere(tmp_path, monkeypatch):
-    from sparknlp_tx.jobs.train import _save
+    from sparknlp_tx.cli.commands.train import _save
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = Saved()
@@ -73,7 +73,7 @@ def test_two_fits_do_not_share_a_folder(tmp_path):
 CONTENDER = """
 import os, sys, time
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.resume import fit_folder
+from sparknlp_tx.training.fit_folder import fit_folder
 folder, end = sys.argv[1], time.monotonic() + 4
 held = 0
 while time.monotonic() < end:
@@ -112,7 +112,7 @@ def test_what_a_launcher_left_does_not_hang(tmp_path):
     script = """
 import os
 from pathlib import Path
-from sparknlp_tx.training_arguments import without_launcher
+from sparknlp_tx.training.arguments import without_launcher
 from transformers import TrainingArguments
 before = dict(os.environ)
 with without_launcher():
@@ -124,7 +124,7 @@ assert args.world_size == 1 and dict(os.environ) == before
 
 
 def test_labels_that_look_like_formulas_and_thousands_of_them(tmp_path):
-    from sparknlp_tx.pictures import draw_scores
+    from sparknlp_tx.metrics.plots import draw_scores
 
     names = [f"$label_{{{n}$ \\frac{{" for n in range(4000)]
     logits = np.random.default_rng(0).normal(size=(500, 4000)).astype(np.float32)
@@ -135,7 +135,7 @@ def test_labels_that_look_like_formulas_and_thousands_of_them(tmp_path):
 
 
 def test_pictures_have_a_folder_of_their_own(tmp_path):
-    from sparknlp_tx.pictures import check_pictures_folder
+    from sparknlp_tx.metrics.plots import check_pictures_folder
 
     (tmp_path / "file").write_text("")
     (tmp_path / "table" / "_delta_log").mkdir(parents=True)

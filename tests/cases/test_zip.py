@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import texts_of_topics
+from helpers.texts import texts_of_topics
 
 import sparknlp_tx
 

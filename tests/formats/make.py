@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from sparknlp_tx import TransformerClassifier, local_session
-from sparknlp_tx.artifact import FORMAT_VERSION
-from sparknlp_tx.checkpoints import make_checkpoint
+from sparknlp_tx.inference.model_directory import FORMAT_VERSION
+from sparknlp_tx.testing import make_checkpoint
 
 TEXTS = ["my card was stolen", "what is the exchange rate"]
 

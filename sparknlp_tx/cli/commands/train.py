@@ -1,0 +1,249 @@
+"""Fine-tune a Hugging Face model on a Delta table; save it, evaluate it, log it to MLflow.
+
+  sparknlp-tx train --train main.support.tickets_train --validation main.support.tickets_validation \\
+      --test main.support.tickets_test --checkpoint distilbert-base-uncased --model-dir /Volumes/main/support/models/tickets
+  sparknlp-tx train --train demo/delta/train --model-dir my-model --checkpoint ./my-bert \\
+      --num-train-epochs 3 --learning-rate 3e-4 --warmup-steps 50
+
+Every Param of TransformerClassifier is a flag in kebab-case; any other flag is a field of transformers.TrainingArguments. MLflow
+is reached as its own variables say (MLFLOW_TRACKING_URI, ...). The last line of standard output is a JSON object with the
+results: where the model lies, the MLflow run, metrics, seconds.
+"""
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparknlp_tx.cli.commands.common import explained
+from sparknlp_tx.cli.flags import add_param_flags, make_parser, set_params
+from sparknlp_tx.errors import InputError, JobError, input_error_in, reason_of
+from sparknlp_tx.files import check_space, local_path
+from sparknlp_tx.inference.model_directory import check_absent
+from sparknlp_tx.ml.estimator import TransformerClassifier
+from sparknlp_tx.ml.model import TransformerClassificationModel
+from sparknlp_tx.spark import tables
+
+if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
+
+    from sparknlp_tx.tracking.runs import LoggedRun
+
+log = logging.getLogger(__name__)
+
+LEAST_BYTES = 16 * 1024 * 1024  # free at --model-dir: the smallest models take as much
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags of `train`: its own, every Param, and any other as a field of TrainingArguments."""
+    parser = make_parser("train", __doc__, extra=True)
+    parser.add_argument("--train", required=True, help="Delta table of the training rows")
+    parser.add_argument("--validation", help="Delta table; the epoch that is best on it is kept")
+    parser.add_argument("--test", help="Delta table to evaluate the model on")
+    parser.add_argument("--model-dir", required=True, help="where the model goes")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is at --model-dir")
+    parser.add_argument("--experiment", help="MLflow experiment")
+    parser.add_argument("--registered-model", help="register the model under this name")
+    add_param_flags(parser, TransformerClassifier().params)
+    return parser
+
+
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+    """Check all that can be known, fit on a Delta table, save, evaluate, log it all to MLflow.
+
+    The model is saved before all else that could fail; pictures and logging do not fail the job.
+    """
+    from sparknlp_tx.tracking.runs import check_tracking, logged_run
+
+    _check_model_dir(options)
+    splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
+    read = {split: tables.open_table(spark, table) for split, table in splits.items()}
+    frames = {split: opened.df for split, opened in read.items()}
+    estimator, rows = _training_rows(frames, _estimator(options))
+    if options.explain:
+        return explained("train", estimator.explain(rows))
+    tracking = check_tracking(options.experiment, options.registered_model)
+    estimator.check(rows)
+    with logged_run(tracking) as run:
+        _log_inputs(run, splits, {split: opened.version for split, opened in read.items()})
+        model = estimator.fit(rows)
+        _save(model, options)
+        metrics, pictures = _evaluated(model, frames, options)
+        logged = _log(run, model, metrics, pictures, options)
+        result = _train_result(options, run, model, metrics, logged)
+        _check_registered(options, run, logged)
+    return result | {name: value for name, value in run.result().items() if name == "not_logged"}
+
+
+def _check_model_dir(options: argparse.Namespace) -> None:
+    """Raise InputError where a model cannot be saved at --model-dir; a link there is followed, to where it points."""
+    given = local_path(options.model_dir)
+    target = Path(os.path.realpath(given))
+    if given.is_symlink():
+        options.model_dir = str(target)
+    check_absent(target, options.overwrite)
+    above = next(folder for folder in target.parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"a folder for {given}", f"a file at {above}", "Give another --model-dir.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(
+            f"a folder that can be written, for {given}", f"none, {above} is read-only", "Give another --model-dir."
+        )
+    check_space(above, LEAST_BYTES, "the model")
+
+
+def _save(model: TransformerClassificationModel, options: argparse.Namespace) -> None:
+    """Save the model at --model-dir; where that fails by now, in a folder of the temporary one that is kept.
+
+    Raises:
+        JobError: it is not at --model-dir; says where it is.
+    """
+    try:
+        model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
+    except Exception as error:
+        kept = Path(tempfile.mkdtemp(prefix="sparknlp_tx-kept-")) / "model"
+        try:
+            model.save(str(kept))
+        except Exception as other:
+            what = f"The model was trained, but could be saved neither at {options.model_dir} ({reason_of(error)}) nor at {kept} ({reason_of(other)})."
+            raise JobError(f"{what} Free some space and train again.") from error
+        what = f"The model was trained, but could not be saved at {options.model_dir} ({reason_of(error)})."
+        raise JobError(f"{what} It is whole at {kept}: copy it from there. Nothing was evaluated or logged of it.") from error
+
+
+def _log_inputs(run: "LoggedRun", splits: dict[str, str], versions: dict[str, int | None]) -> None:
+    from sparknlp_tx.tracking.run_data import log_data
+
+    for split, table in splits.items():
+        context = "training" if split == "train" else split
+        run.log(f"the {split} table", log_data, table, versions[split], context)
+
+
+def _evaluated(
+    model: TransformerClassificationModel, frames: dict[str, DataFrame], options: argparse.Namespace
+) -> tuple[dict[str, float], Path]:
+    """The metrics, and the folder of the pictures.
+
+    Raises:
+        JobError: scoring failed; the model stands.
+    """
+    pictures = local_path(options.model_dir) / "pictures"
+    try:
+        return _evaluate(model, frames, pictures), pictures
+    except Exception as error:
+        what = f"The model was trained and is whole at {options.model_dir}, but could not be evaluated: {input_error_in(error) or reason_of(error)}"
+        raise JobError(f"{what} Evaluate it with: sparknlp-tx evaluate --model {options.model_dir} --input TABLE.") from error
+
+
+def _log(
+    run: "LoggedRun",
+    model: TransformerClassificationModel,
+    metrics: dict[str, float],
+    pictures: Path,
+    options: argparse.Namespace,
+) -> "ModelInfo | None":
+    """Log what came of the training; the model last, as it takes longest. Returns what MLflow says of the model."""
+    import mlflow
+
+    from sparknlp_tx.ml.live_metrics import log_missed_metrics
+    from sparknlp_tx.tracking.models import log_model
+    from sparknlp_tx.tracking.run_data import log_training
+
+    run.log("metrics of the training", log_missed_metrics)
+    run.log("the training's Params and history", log_training, model)
+    if pictures.is_dir():
+        run.log("pictures", mlflow.log_artifacts, str(pictures), "pictures")
+    last = model.summary["history"][-1]["step"] if model.summary["history"] else 0  # beside the last of those on the way
+    run.log("metrics", mlflow.log_metrics, metrics, step=last)
+    return run.log_once("the model", log_model, model, registered_model_name=options.registered_model)
+
+
+def _check_registered(options: argparse.Namespace, run: "LoggedRun", logged: "ModelInfo | None") -> None:
+    """Raise JobError where the model was to be registered and is not."""
+    if options.registered_model is not None and (logged is None or logged.registered_model_version is None):
+        raise JobError(
+            f"The model is whole at {options.model_dir} (MLflow run {run.run_id}), but is not registered as "
+            f"{options.registered_model!r}; not logged: {', '.join(run.not_logged) or 'nothing else'}. Load it with "
+            "TransformerClassificationModel.load and log it with sparknlp_tx.log_model when MLflow answers."
+        )
+
+
+def _estimator(options: argparse.Namespace) -> TransformerClassifier:
+    estimator = TransformerClassifier()
+    set_params(estimator, options.params)
+    twice = set(estimator.getTrainingArgs()) & set(options.extra)
+    if twice:
+        raise InputError(
+            "each training setting once", f"{min(twice)} as a flag and in --training-args", "Take one of them out."
+        )
+    return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
+
+
+def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> tuple[TransformerClassifier, DataFrame]:
+    """What to fit and on what: the training rows, and marked among them the validation rows where they have a table of their own.
+
+    Raises:
+        InputError: a table is empty, or lacks a column, or the labels' types differ.
+    """
+    for split, frame in frames.items():
+        estimator.check_columns(frame)
+        if split != "train":
+            estimator.check_outputs(frame)
+        if frame.isEmpty():
+            raise InputError(f"rows in the {split} table", "none", f"Check it, or leave --{split} out.")
+    if "validation" not in frames:
+        return estimator, frames["train"]
+    return estimator.joined(frames["train"], frames["validation"])
+
+
+def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame], pictures: Path) -> dict[str, float]:
+    """Metrics of the splits that were not trained on, as `test.accuracy`; how long scoring takes; pictures of the last of them."""
+    from sparknlp_tx.metrics.plots import draw_learning_curves, draw_scores
+    from sparknlp_tx.ml.evaluate import evaluate_rows
+
+    metrics: dict[str, float] = {}
+    splits: list[str] = [split for split in ("validation", "test") if split in frames] or ["train"]
+    for split in splits:
+        begin = time.monotonic()
+        found = evaluate_rows(model, frames[split], texts=True)
+        seconds = time.monotonic() - begin
+        metrics |= {f"{split}.{name}": value for name, value in found.metrics.items()}
+        if found.metrics["rows"]:
+            metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
+    metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
+    try:
+        draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
+        if found.texts and found.logits is not None:
+            draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
+    except Exception as error:  # matplotlib's, or the disk's
+        log.warning("Not all pictures could be drawn: %s", error)
+    return metrics
+
+
+def _train_result(
+    options: argparse.Namespace,
+    run: "LoggedRun",
+    model: TransformerClassificationModel,
+    metrics: dict[str, float],
+    logged: "ModelInfo | None",
+) -> dict[str, Any]:
+    return {
+        "job": "train",
+        "model_dir": options.model_dir,
+        "run_id": run.run_id,
+        "experiment_id": run.experiment_id,
+        "model_uri": logged.model_uri if logged else None,
+        "registered_model": options.registered_model,
+        "registered_version": logged.registered_model_version if logged else None,
+        "labels": model.numClasses,
+        "train_rows": model.summary["train_rows"],
+        "train_seconds": round(model.summary["train_seconds"], 1),
+        "rows_per_second": round(model.summary["rows_per_second"], 1),
+        "device": model.summary["device"],
+        "metrics": metrics,
+    }

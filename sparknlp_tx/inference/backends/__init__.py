@@ -1,0 +1,1 @@
+"""The ways to run a batch: torch and OpenVINO, and the choice between them."""

@@ -1,0 +1,50 @@
+"""What differs between transformers 4 (from 4.50 on) and 5. Loads it when it is asked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+
+def weights_as(dtype: Any) -> dict[str, Any]:
+    """The argument of `from_pretrained` that says in which kind of numbers weights are loaded."""
+    return {"torch_dtype" if _is_4() else "dtype": dtype}
+
+
+def mismatched_keys(told: dict[str, Any]) -> set[str]:
+    """Names of the parameters whose shapes differ, by what `from_pretrained(output_loading_info=True)` tells."""
+    return {key if isinstance(key, str) else key[0] for key in told["mismatched_keys"]}
+
+
+def grouped_by_length() -> dict[str, Any]:
+    """The field of TrainingArguments that has texts of one length together in a batch, unless the user sets it otherwise."""
+    return {"group_by_length": True} if _is_4() else {"train_sampling_strategy": "group_by_length"}
+
+
+def is_grouped_by_length(args: "TrainingArguments") -> bool:
+    """Whether that field is so."""
+    return all(getattr(args, name) == value for name, value in grouped_by_length().items())
+
+
+def _is_4() -> bool:
+    import transformers
+
+    return transformers.__version__.startswith("4.")
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from saying what the caller knows: that weights are loaded or written, that a head is new."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

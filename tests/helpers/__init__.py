@@ -1,0 +1,1 @@
+"""What several tests use: texts, sessions of every kind, a served model."""
