@@ -22,8 +22,8 @@ quick: $(VENV)/.installed ## The tests that are not slow
 compat: $(VENV)/.installed ## A part of the tests on other versions of Python, Spark and transformers; prints a table
 	$(RUN) .ci/compat.py
 
-lint: $(VENV)/.installed ## Style, common mistakes, types
-	$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+lint: $(VENV)/.installed ## Style, common mistakes, types, who imports whom
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy && $(VENV)/bin/lint-imports --no-logo --no-cache
 
 format: $(VENV)/.installed ## Lay the code out and mend what can be mended
 	$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .

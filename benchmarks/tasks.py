@@ -66,7 +66,7 @@ def plain(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     import numpy as np
     import transformers
 
-    from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, decision_for
+    from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, decision_rule
     from sparknlp_tx.metrics.compute import metrics_of
 
     about, (train, test) = SETS[name], frames(options, name)
@@ -106,7 +106,7 @@ def plain(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     trainer.train()
     seconds = time.monotonic() - begin
     predicted = trainer.predict(rows(test))
-    return {"seconds": seconds} | metrics_of(decision_for(kind, labels), predicted.predictions, predicted.label_ids)
+    return {"seconds": seconds} | metrics_of(decision_rule(kind, labels), predicted.predictions, predicted.label_ids)
 
 
 def spark_frames(options: argparse.Namespace, name: str) -> tuple[Any, Any, Any]:
@@ -143,14 +143,14 @@ def tfidf(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     from sparknlp_tx.data.label_columns import problem_type_of
     from sparknlp_tx.data.training_rows import TrainingColumns
     from sparknlp_tx.evaluation.baselines import tfidf_baseline
-    from sparknlp_tx.inference.decision_rules import decision_for
+    from sparknlp_tx.inference.decision_rules import decision_rule
 
     _spark, train, test = spark_frames(options, name)
     asked = "regression" if train.schema["label"].dataType.typeName() == "double" else "auto"
     kind = problem_type_of(train, "label", asked)
     labels = TrainingColumns("text", "label", problem_type=kind).learn_labels(train).labels
     texts = ("text", "pair") if SETS[name].pair else ("text",)
-    found = tfidf_baseline(train, test, decision_for(kind, labels), texts, "label")
+    found = tfidf_baseline(train, test, decision_rule(kind, labels), texts, "label")
     return {"seconds": time.monotonic() - begin} | found
 
 

@@ -55,9 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in argv:
             raise
-        told = error if isinstance(error, JobError) else input_error_in(error)  # of an executor, amid a page of Spark's
-        more = " (--debug shows where)" if told is None else ""
-        say(f"error: {told or f'{type(error).__name__}: {reason_of(error)}'}{more}")
+        message = error if isinstance(error, JobError) else input_error_in(error)  # of an executor, amid a page of Spark's
+        more = " (--debug shows where)" if message is None else ""
+        say(f"error: {message or f'{type(error).__name__}: {reason_of(error)}'}{more}")
         return 1
 
 

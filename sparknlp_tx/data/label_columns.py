@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, CharType, DataType, NumericType, StringType, StructField, VarcharType
 
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, Decision
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, DecisionRule
 from sparknlp_tx.spark.named_columns import column_of, find_column
 
 WHOLE = 1e38  # doubles below it, and without a fraction, are spelt as whole numbers, as decimals are
@@ -139,7 +139,7 @@ def row_weight(df: DataFrame, column: str | None) -> Column:
     return column_of(df, column).cast("double") if column and find_column(df, column) else F.lit(1.0)
 
 
-def true_labels(df: DataFrame, column: str, decision: Decision) -> Column:
+def true_labels(df: DataFrame, column: str, decision: DecisionRule) -> Column:
     """A label column as `metrics_of` wants it: an index (-1: not one of the model's), an array of them, or a number."""
     problem_type_of(df, column, decision.problem_type)
     if decision.problem_type == REGRESSION:

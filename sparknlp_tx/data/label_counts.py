@@ -78,7 +78,7 @@ def learn_labels(
         characters: of its texts.
 
     Raises:
-        InputError: an empty table, null labels, labels that cannot be told apart, bad weights; says what to do.
+        InputError: an empty table, null labels, labels that Spark cannot tell apart, bad weights; says what to do.
     """
     flags = {"invalid": invalid, "held_out": held_out, "characters": characters}
     flags |= {"bad_weight": bad_weight(weight), "counts": weight >= LEAST_WEIGHT}
@@ -187,8 +187,8 @@ def _of_numbers(df: DataFrame, column: str, where: str) -> LabelCounts:
     target = named(column).cast("double")
     bad = target.isNull() | F.isnan(target) | (F.abs(target) == math.inf)
     trained = ~F.col("__invalid") & ~F.col("__held_out") & ~bad
-    told = [F.sum(bad.cast("long")).alias("bad"), F.mean(F.when(trained, target)).alias("mean")]
-    row = df.agg(*_totals(), *told).collect()[0]
+    sums = [F.sum(bad.cast("long")).alias("bad"), F.mean(F.when(trained, target)).alias("mean")]
+    row = df.agg(*_totals(), *sums).collect()[0]
     if row["rows"] and row["bad"]:
         found = f"{row['bad']} rows with null, NaN or infinity"
         raise InputError(f"a finite number in every row of {where}", found, "Filter them out.")

@@ -231,9 +231,9 @@ def _checked_json(file: Path) -> bool:
             if not isinstance(found, dict | list) or not all(isinstance(row, dict) for row in found if isinstance(found, list)):
                 raise ValueError("values that are no objects")
         except ValueError as error:
-            told = f"{len(broken)} of {lines} lines that are none, the first is line {broken[0]}" if broken else str(error)
+            problem = f"{len(broken)} of {lines} lines that are none, the first is line {broken[0]}" if broken else str(error)
             expected = f"json in UTF-8, one object a line or one array of them, each key once, in {file}"
-            raise InputError(expected, told, "Mend or remove them.") from None
+            raise InputError(expected, problem, "Mend or remove them.") from None
     _check_keys(file, keys)
     return True
 
@@ -299,6 +299,6 @@ def _to_spark(spark: SparkSession, rows: "datasets.Dataset", file: Path) -> Data
     df = spark.read.parquet(str(file))
     for column, feature in rows.features.items():
         names = getattr(feature, "names", None)
-        if names:  # a ClassLabel; -1 stands for a label that is not told
+        if names:  # a ClassLabel; -1 stands for an unknown label
             df = df.withColumn(column, F.when(F.col(column) >= 0, F.array(*map(F.lit, names))[F.col(column).cast("int")]))
     return df

@@ -15,7 +15,7 @@ from sparknlp_tx.data.label_columns import row_weight, true_labels
 from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation.measure import measured
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, Decision, indicators
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, DecisionRule, indicators
 from sparknlp_tx.inference.transformers_compat import quiet_transformers
 from sparknlp_tx.metrics.compute import metrics_of
 
@@ -26,7 +26,7 @@ REGULARISATION = 1e-3
 def tfidf_baseline(
     train: DataFrame,
     test: DataFrame,
-    decision: Decision,
+    decision: DecisionRule,
     text_columns: tuple[str, ...],
     label_col: str,
     weight_col: str | None = None,
@@ -63,7 +63,7 @@ def tfidf_baseline(
 
 
 def _rows(
-    df: DataFrame, text_columns: tuple[str, ...], label_col: str, decision: Decision, weight_col: str | None
+    df: DataFrame, text_columns: tuple[str, ...], label_col: str, decision: DecisionRule, weight_col: str | None
 ) -> DataFrame:
     text, truth = F.concat_ws(" ", *(text_column(df, name) for name in text_columns)), true_labels(df, label_col, decision)
     rows = df.select(text.alias("text"), truth.alias("truth"), row_weight(df, weight_col).alias("weight"))
@@ -92,7 +92,7 @@ def _one_by_one(known: DataFrame, asked: DataFrame, num_labels: int) -> DataFram
 
 def zero_shot_baseline(
     df: DataFrame,
-    decision: Decision,
+    decision: DecisionRule,
     text_columns: tuple[str, ...],
     label_col: str,
     weight_col: str | None,

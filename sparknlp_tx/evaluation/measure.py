@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparknlp_tx.errors import input_error_in
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, Decision, indicators
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, DecisionRule, indicators
 from sparknlp_tx.metrics.compute import (
     classification_metrics,
     counted_multi_label_metrics,
@@ -34,12 +34,12 @@ class Evaluation(NamedTuple):
     texts: list[str] | None = None
 
 
-def is_unknown(truth: Column, decision: Decision) -> Column:
+def is_unknown(truth: Column, decision: DecisionRule) -> Column:
     """Whether a row has a label that the model does not know; of several labels a row, one of them."""
     return F.array_contains(truth, -1) if decision.problem_type == MULTI else truth == -1
 
 
-def measured(scored: DataFrame, decision: Decision) -> Evaluation:
+def measured(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     """The metrics of a small DataFrame, and `rows` among them.
 
     Args:
@@ -63,7 +63,7 @@ def measured(scored: DataFrame, decision: Decision) -> Evaluation:
     return Evaluation(metrics, by_label, logits, truth, [row[2] for row in rows])
 
 
-def _unknown(truth: Any, decision: Decision) -> bool:
+def _unknown(truth: Any, decision: DecisionRule) -> bool:
     """As `is_unknown`, of a row that is here."""
     return decision.problem_type != REGRESSION and -1 in (truth if decision.problem_type == MULTI else [truth])
 
@@ -73,25 +73,25 @@ def _collected(df: DataFrame) -> list[Row]:
     try:
         return df.collect()
     except Exception as error:  # what it is hangs on the kind of session
-        told = input_error_in(error)
-        if told is None:
+        refusal = input_error_in(error)
+        if refusal is None:
             raise
-        raise told from None
+        raise refusal from None
 
 
-def counted(scored: DataFrame, decision: Decision) -> Evaluation:
+def counted(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     truth, found = F.col("__truth"), F.col("__prediction")
     if decision.problem_type == SINGLE:
         pairs = _collected(scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))))
         if not pairs:
             return Evaluation({"rows": 0})
         unknown = sum(row[3] for row in pairs if row[0] == -1)
-        told = {"unknown_labels": unknown} if unknown else {}
+        others = {"unknown_labels": unknown} if unknown else {}
         pairs = [row for row in pairs if row[0] != -1]
         if not pairs:
-            return Evaluation({"rows": 0} | told)
+            return Evaluation({"rows": 0} | others)
         labels, predictions, weights, counts = ([row[n] for row in pairs] for n in range(4))
-        metrics = classification_metrics(labels, predictions, weights, len(decision.labels)) | {"rows": sum(counts)} | told
+        metrics = classification_metrics(labels, predictions, weights, len(decision.labels)) | {"rows": sum(counts)} | others
         return Evaluation(metrics, label_metrics(*counts_by_label(labels, predictions, len(decision.labels), weights)))
     if decision.problem_type == REGRESSION:
         return _counted_numbers(scored)
@@ -103,8 +103,8 @@ def _counted_numbers(scored: DataFrame) -> Evaluation:
     truth, found, weight = F.col("__truth"), F.col("__prediction"), F.col("__weight")
 
     def means(values: dict[str, Column]) -> Any:
-        told = [(F.sum(weight * value) / F.sum(weight)).alias(name) for name, value in values.items()]
-        return _collected(scored.agg(F.count(F.lit(1)).alias("rows"), *told))[0]
+        weighted = [(F.sum(weight * value) / F.sum(weight)).alias(name) for name, value in values.items()]
+        return _collected(scored.agg(F.count(F.lit(1)).alias("rows"), *weighted))[0]
 
     mean = means({"truth": truth, "found": found})
     if not mean["rows"]:
@@ -125,7 +125,7 @@ def _counted_numbers(scored: DataFrame) -> Evaluation:
     )
 
 
-def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
+def _counted_labels(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     """Of several labels a row: for each label how often it was right, wrong, missed, in one aggregation."""
     truth, found = F.col("__truth"), F.transform("__prediction", lambda index: index.cast("int"))
     kinds = {
@@ -143,14 +143,14 @@ def _counted_labels(scored: DataFrame, decision: Decision) -> Evaluation:
     unknown = F.array(entry(F.lit("unknown"), F.lit(-2)))
     every = F.when(is_unknown(truth, decision), unknown).otherwise(F.concat(row, *entries))
     exploded = scored.select(F.explode(every).alias("entry"), "__weight")
-    told = _collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
-    counts = {(kind, label): weight for kind, label, weight, _ in told}
-    rows, others = (sum(number for _, label, _, number in told if label == place) for place in (-1, -2))
-    told_others = {"unknown_labels": others} if others else {}
+    totals = _collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
+    counts = {(kind, label): weight for kind, label, weight, _ in totals}
+    rows, others = (sum(number for _, label, _, number in totals if label == place) for place in (-1, -2))
+    unknown_rows = {"unknown_labels": others} if others else {}
     if not rows:
-        return Evaluation({"rows": 0} | told_others)
+        return Evaluation({"rows": 0} | unknown_rows)
     same, other = (counts.get((kind, -1), 0.0) for kind in ("same", "other"))
     right, wrong, missed = (np.asarray([counts.get((kind, n), 0) for n in range(len(decision.labels))]) for kind in kinds)
     metrics = counted_multi_label_metrics(right, wrong, missed)
-    metrics |= {"accuracy": same / (same + other), "rows": rows} | told_others
+    metrics |= {"accuracy": same / (same + other), "rows": rows} | unknown_rows
     return Evaluation(metrics, label_metrics(right, wrong, missed))

@@ -1,6 +1,6 @@
 """From logits to what people ask for: probabilities, predictions, label names. The one place for it; needs numpy alone.
 
-There is a class for each kind of task, under the names that Hugging Face gives them: `decision_for` knows which.
+There is a class for each kind of task, under the names that Hugging Face gives them: `decision_rule` knows which.
 """
 
 from collections.abc import Sequence
@@ -199,12 +199,12 @@ class Regression:
         return {"prediction": self.predict(logits)}
 
 
-Decision = SingleLabel | MultiLabel | Regression
+DecisionRule = SingleLabel | MultiLabel | Regression
 
 
-def decision_for(problem_type: str, labels: Sequence[str], **thresholds: Any) -> Decision:
+def decision_rule(problem_type: str, labels: Sequence[str], **thresholds: Any) -> DecisionRule:
     """How the logits of a kind of task become predictions; `thresholds`: `threshold` and `thresholds`, where they are set."""
-    kinds: dict[str, type[Decision]] = {kind.problem_type: kind for kind in (SingleLabel, MultiLabel, Regression)}
+    kinds: dict[str, type[DecisionRule]] = {kind.problem_type: kind for kind in (SingleLabel, MultiLabel, Regression)}
     return kinds[problem_type](tuple(labels), **thresholds)
 
 

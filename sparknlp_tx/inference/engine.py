@@ -16,7 +16,7 @@ import numpy as np
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.backends.selection import open_backend
 from sparknlp_tx.inference.batching import TOKENS_PER_BATCH, Batching
-from sparknlp_tx.inference.decision_rules import REGRESSION, decision_for
+from sparknlp_tx.inference.decision_rules import REGRESSION, decision_rule
 from sparknlp_tx.inference.model_directory import ModelConfig, read_config
 from sparknlp_tx.inference.packing import Layout, pack
 from sparknlp_tx.inference.rescoring import Margin, second_looks
@@ -68,7 +68,7 @@ class InferenceEngine:
     ):
         self.encoder, self.backend, self.config = encoder, backend, config
         self.num_labels = max(1, len(config.labels))
-        self._decision = decision_for(*config)
+        self._decision = decision_rule(*config)
         self.stats = EngineStats()
         self.batching = Batching(tokens_per_batch, backend.device)
         self._looks = looks
@@ -138,7 +138,7 @@ class InferenceEngine:
 
         Args:
             batches: lists of texts or of (text, pair) tuples.
-            margin: by how much a decision leads, for second looks: `Decision.margin`; default that of the plain thresholds.
+            margin: by how much a decision leads, for second looks: `DecisionRule.margin`; default that of the plain thresholds.
         """
         windows = map(self._tokenised, _windows(batches))
         for window in windows if self.backend.device == "cpu" else ahead(windows):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from sparknlp_tx.inference.backends.selection import unused_files
 from sparknlp_tx.inference.engine import InferenceEngine
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
-    from sparknlp_tx.inference.scoring_settings import Scoring
+    pass
 
 
-def engine_for(scoring: "Scoring", device: str, threads: int | None = None) -> InferenceEngine:
+def engine_for(scoring: ScoringSettings, device: str, threads: int | None = None) -> InferenceEngine:
     """The engine for a model, loaded once in this process, however many tasks, UDFs and threads ask for it."""
     settings = (device, scoring.precision, scoring.max_length, scoring.tokens_per_batch, threads)
     location = scoring.location

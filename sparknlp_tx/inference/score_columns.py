@@ -19,7 +19,7 @@ def arrow_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> d
     """Scores as Arrow arrays, `predictedLabel` among them where there are labels; null in the rows of NaN.
 
     Args:
-        columns: what `Decision.columns` gives: vectors float64 [n, num_labels], numbers float64 [n], chosen labels bool [n, num_labels].
+        columns: what `DecisionRule.columns` gives: vectors float64 [n, num_labels], numbers float64 [n], chosen labels bool [n, num_labels].
         labels: the labels' names, by index.
     """
     valid = scored_rows(columns)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.engine_cache import engine_for
 from sparknlp_tx.inference.score_columns import frame_columns
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.inference.tokenization import Text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def score_frame(frame: "pd.DataFrame", scoring: Scoring) -> "pd.DataFrame":
+def score_frame(frame: "pd.DataFrame", scoring: ScoringSettings) -> "pd.DataFrame":
     """Score a frame in this process, without Spark: its text columns in, the columns of `transform` out, a row a row.
 
     With `handle_invalid` `skip` the rows of invalid texts are left out, as there; the index says which are there.

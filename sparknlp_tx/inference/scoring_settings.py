@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.inference.decision_rules import Decision, decision_for
+from sparknlp_tx.inference.decision_rules import DecisionRule, decision_rule
 from sparknlp_tx.inference.engine import EngineStats
 from sparknlp_tx.inference.model_directory import ModelConfig
 from sparknlp_tx.inference.model_location import ModelLocation
@@ -15,7 +15,7 @@ STAT_TYPES = {field.name: "bigint" if field.type is int else "double" for field 
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoringSettings:
     """What an executor needs to know to score: small, without a session or a model in it.
 
     Args:
@@ -27,7 +27,7 @@ class Scoring:
     """
 
     location: ModelLocation
-    decision: Decision
+    decision: DecisionRule
     columns: Mapping[str, str]
     text_columns: tuple[str, ...]
     device: str
@@ -37,14 +37,14 @@ class Scoring:
     handle_invalid: str
 
     @classmethod
-    def from_params(cls, values: dict[str, Any], config: ModelConfig, location: ModelLocation) -> "Scoring":
+    def from_params(cls, values: dict[str, Any], config: ModelConfig, location: ModelLocation) -> "ScoringSettings":
         """From a model's Params by name, defaults included, and what its `config.json` says.
 
         Raises:
             InputError: thresholds that do not fit the labels.
         """
         thresholds = tuple(values["thresholds"]) if values.get("thresholds") else None
-        decision = decision_for(*config, threshold=values["threshold"], thresholds=thresholds)
+        decision = decision_rule(*config, threshold=values["threshold"], thresholds=thresholds)
         decision.check()
         return cls(
             location=location,

@@ -13,9 +13,9 @@ def weights_as(dtype: Any) -> dict[str, Any]:
     return {"torch_dtype" if _is_4() else "dtype": dtype}
 
 
-def mismatched_keys(told: dict[str, Any]) -> set[str]:
+def mismatched_keys(loading_info: dict[str, Any]) -> set[str]:
     """Names of the parameters whose shapes differ, by what `from_pretrained(output_loading_info=True)` tells."""
-    return {key if isinstance(key, str) else key[0] for key in told["mismatched_keys"]}
+    return {key if isinstance(key, str) else key[0] for key in loading_info["mismatched_keys"]}
 
 
 def grouped_by_length() -> dict[str, Any]:

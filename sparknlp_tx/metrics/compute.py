@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparknlp_tx.errors import InputError, nearest
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, Decision
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, DecisionRule
 
 CALIBRATION_BINS = 15
 LESS_IS_BETTER = ("loss", "log_loss", "calibration_error", "mse", "rmse", "mae")
@@ -31,7 +31,7 @@ def check_metric(name: str, problem_type: str) -> None:
 
 
 def metrics_of(
-    decision: Decision, logits: np.ndarray, truth: Any, weights: Sequence[float] | np.ndarray | None = None
+    decision: DecisionRule, logits: np.ndarray, truth: Any, weights: Sequence[float] | np.ndarray | None = None
 ) -> dict[str, float]:
     """All metrics of a kind of task.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import local_path
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, Decision
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, DecisionRule
 from sparknlp_tx.metrics.compute import CALIBRATION_BINS
 
 MISTAKES = 100
@@ -65,7 +65,7 @@ def draw_learning_curves(history: Sequence[dict[str, float]], folder: Path, metr
     return [_save(figure, folder / "learning_curves.png")]
 
 
-def draw_scores(decision: Decision, logits: np.ndarray, truth: Any, texts: Sequence[str], folder: Path) -> list[Path]:
+def draw_scores(decision: DecisionRule, logits: np.ndarray, truth: Any, texts: Sequence[str], folder: Path) -> list[Path]:
     """All pictures of scored rows with known labels.
 
     Args:

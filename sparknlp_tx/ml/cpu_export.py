@@ -13,7 +13,7 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import file_hashes, linked_copy
 from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.inference.backends.devices import gpu_count
-from sparknlp_tx.inference.decision_rules import REGRESSION, decision_for
+from sparknlp_tx.inference.decision_rules import REGRESSION, decision_rule
 from sparknlp_tx.inference.model_directory import read_config
 from sparknlp_tx.ml.params import TransformerClassifierParams
 from sparknlp_tx.spark.named_columns import column_of, find_column
@@ -21,7 +21,7 @@ from sparknlp_tx.spark.named_columns import column_of, find_column
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from sparknlp_tx.inference.decision_rules import Decision
+    from sparknlp_tx.inference.decision_rules import DecisionRule
     from sparknlp_tx.ml.summary import TrainingSummary
 
 AGREEMENT_ROWS = 2_000
@@ -46,7 +46,7 @@ def prepare_for_cpus(directory: Path, train: Any, validation: Any, precision: st
     if export_openvino(directory, texts) and precision == "int8":
         held_out = with_texts(validation) if validation is not None else train
         rows = held_out.select(range(min(len(held_out), AGREEMENT_ROWS)))
-        decision = decision_for(*read_config(directory))
+        decision = decision_rule(*read_config(directory))
         assert decision.problem_type != REGRESSION  # a fit refuses int8 for it
         quantize_openvino(directory, texts, staged_texts(rows), rows["labels"][:], decision)
 
@@ -59,7 +59,7 @@ class CpuScoring(TransformerClassifierParams):
         summary: TrainingSummary
 
         @property
-        def decision(self) -> Decision: ...
+        def decision(self) -> DecisionRule: ...
         @property
         def directory(self) -> Path: ...
         @property

@@ -15,7 +15,7 @@ from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation.curves import Curve, measured_curve
 from sparknlp_tx.evaluation.measure import Evaluation, counted, is_unknown, measured
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, Decision
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, DecisionRule
 from sparknlp_tx.spark.named_columns import column_of
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class LabelledModel(Protocol):
     """What evaluating asks of a model."""
 
     @property
-    def decision(self) -> Decision: ...
+    def decision(self) -> DecisionRule: ...
     @property
     def text_columns(self) -> tuple[str, ...]: ...
     @property

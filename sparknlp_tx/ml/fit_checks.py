@@ -171,8 +171,10 @@ class FitChecks(TransformerClassifierParams):
                 "Filter them out, or set handleInvalid to 'keep' or 'skip': training leaves them out.",
             )
         if labels.invalid:
-            told = "%d rows with a null or empty text are left out of the training; what they score is null, at which Spark's "
-            log.warning(told + "evaluators fail: for these set handleInvalid to 'skip'", labels.invalid)
+            message = (
+                "%d rows with a null or empty text are left out of the training; what they score is null, at which Spark's "
+            )
+            log.warning(message + "evaluators fail: for these set handleInvalid to 'skip'", labels.invalid)
 
     def _settings(self, problem_type: str, labels: LabelCounts | None = None) -> "TrainingSettings":
         from sparknlp_tx.training.settings import TrainingSettings
@@ -209,6 +211,6 @@ class FitChecks(TransformerClassifierParams):
 def _check_numbers(labels: list[str]) -> None:
     """Warn where labels are numbers, but not those that Spark's evaluators compare with."""
     if labels != [str(n) for n in range(len(labels))]:
-        told = "the labels are the numbers %s: prediction gives their places, 0 to %d, with which Spark's evaluators compare the label "
-        told += "column as it is; predictedLabel gives the numbers themselves. For evaluators take a StringIndexer before"
-        log.warning(told, ", ".join(labels[:5]) + ", ..." * (len(labels) > 5), len(labels) - 1)
+        message = "the labels are the numbers %s: prediction gives their places, 0 to %d, with which Spark's evaluators compare the label "
+        message += "column as it is; predictedLabel gives the numbers themselves. For evaluators take a StringIndexer before"
+        log.warning(message, ", ".join(labels[:5]) + ", ..." * (len(labels) > 5), len(labels) - 1)

@@ -12,9 +12,10 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import directory_bytes
 from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.inference.backends.devices import resolve_device
-from sparknlp_tx.inference.decision_rules import Decision
+from sparknlp_tx.inference.decision_rules import DecisionRule
 from sparknlp_tx.inference.model_directory import ModelConfig, check_model_files, read_config
 from sparknlp_tx.inference.model_location import ModelLocation
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.inference.tokenization import longest_sequence
 from sparknlp_tx.ml.cpu_export import CpuScoring
 from sparknlp_tx.ml.model_methods import ClassificationModelMethods
@@ -30,7 +31,6 @@ from sparknlp_tx.spark.distribution import distribute, executors_have_gpus, is_l
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sparknlp_tx.inference.scoring_settings import Scoring
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         }
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> DecisionRule:
         """How logits become predictions: kind of task, labels, thresholds.
 
         Raises:
@@ -154,7 +154,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
         if self.getDevice() != "auto" or self.getPrecision() != "auto":
             probe(spark, self._distributed(spark))
 
-    def _distributed(self, spark: SparkSession) -> "Scoring":
+    def _distributed(self, spark: SparkSession) -> ScoringSettings:
         """What executors need to know, the model made known to them; starts no job."""
         if is_local(spark):
             resolve_device(self.getDevice())  # the executors' GPUs are those that are seen here
@@ -162,8 +162,7 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
             self._ensure_export()
         return self._scoring(distribute(spark, str(self.directory), self._files))
 
-    def _scoring(self, location: ModelLocation) -> "Scoring":
-        from sparknlp_tx.inference.scoring_settings import Scoring
+    def _scoring(self, location: ModelLocation) -> ScoringSettings:
 
         self._check_thresholds()
         if self.getPrecision() == "int8" and self.getDevice().startswith("cuda"):
@@ -172,10 +171,10 @@ class TransformerClassificationModel(Shown, Model, ClassificationModelMethods, C
             raise InputError("a quantised model for precision 'int8'", "one that is not", "Call model.quantize(df) first.")
         limit = longest_sequence(self.directory)
         if self.isSet("maxLength") and self.getMaxLength() > limit:
-            told = "maxLength %d is more than the %d tokens that the model was trained on: texts are cut at %d"
-            log.warning(told, self.getMaxLength(), limit, limit)
+            message = "maxLength %d is more than the %d tokens that the model was trained on: texts are cut at %d"
+            log.warning(message, self.getMaxLength(), limit, limit)
         values = {param.name: value for param, value in self.extractParamMap().items()}
-        return Scoring.from_params(values, self.config, location)
+        return ScoringSettings.from_params(values, self.config, location)
 
     @property
     def directory(self) -> Path:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from sparknlp_tx.data.label_columns import problem_type_of
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.decision_rules import MULTI
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.ml.evaluate import curve_of, evaluate_rows
 from sparknlp_tx.ml.params import TransformerClassifierParams
 from sparknlp_tx.ml.schema_checks import NUMBERS
@@ -21,9 +22,8 @@ from sparknlp_tx.spark.named_columns import find_column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sparknlp_tx.inference.decision_rules import Decision
+    from sparknlp_tx.inference.decision_rules import DecisionRule
     from sparknlp_tx.inference.model_directory import ModelConfig
-    from sparknlp_tx.inference.scoring_settings import Scoring
     from sparknlp_tx.inference.tokenization import Text
 
 
@@ -36,10 +36,10 @@ class ClassificationModelMethods(TransformerClassifierParams):
         predict: Callable[..., pd.DataFrame]
         transform: Callable[..., DataFrame]
         _ensure_export: Callable[[], None]
-        _distributed: Callable[[SparkSession], Scoring]
+        _distributed: Callable[[SparkSession], ScoringSettings]
 
         @property
-        def decision(self) -> Decision: ...
+        def decision(self) -> DecisionRule: ...
         @property
         def config(self) -> ModelConfig: ...
         @property

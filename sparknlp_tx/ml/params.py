@@ -17,7 +17,7 @@ from pyspark.ml.param.shared import (
 )
 
 from sparknlp_tx.errors import InputError, nearest
-from sparknlp_tx.inference.decision_rules import PROBLEM_TYPES, Decision, decision_for
+from sparknlp_tx.inference.decision_rules import PROBLEM_TYPES, DecisionRule, decision_rule
 from sparknlp_tx.ml.param_converters import AUTO, checked, fraction, one_of, positive_float, positive_int, to_map, tokens
 from sparknlp_tx.ml.schema_checks import OUTPUT_PARAMS, SchemaChecks
 
@@ -249,11 +249,11 @@ class TransformerClassifierParams(
         if len(several) != 2 or not sum(several) or abs(several[1] / sum(several) - one) > 1e-5:
             raise InputError("threshold or thresholds", f"both, {one} and {several}", "Clear one of them.")
 
-    def _decision(self, problem_type: str, labels: Sequence[str]) -> Decision:
+    def _decision(self, problem_type: str, labels: Sequence[str]) -> DecisionRule:
         """How logits become predictions with these Params; whether the thresholds fit the labels is its own to check."""
         self._check_thresholds()
         thresholds = tuple(self.getOrDefault("thresholds")) if self.isSet("thresholds") else None
-        return decision_for(problem_type, labels, threshold=self.getOrDefault("threshold"), thresholds=thresholds)
+        return decision_rule(problem_type, labels, threshold=self.getOrDefault("threshold"), thresholds=thresholds)
 
 
 def _accessors(name: str) -> tuple[Callable, Callable]:

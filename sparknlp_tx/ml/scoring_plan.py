@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.data.text_samples import sample_texts, token_lengths
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.inference.tokenization import TextEncoder
 from sparknlp_tx.scoring.probe import probe
 from sparknlp_tx.spark.compat import setting
@@ -23,7 +23,7 @@ class ScoringPlan:
 
     Attributes:
         rows, partitions, largest_partition: of the DataFrame, empty partitions left out.
-        cluster: `slots` (tasks at a time), and what one executor told of itself: `cores` of a task, `gpus`, `openvino`, `memory_mb`.
+        cluster: `slots` (tasks at a time), and what one executor has: `cores` of a task, `gpus`, `openvino`, `memory_mb`.
         engine: `backend`, `device`, `precision`, `load_seconds`, `rows_per_second` of one slot and `worker_mb`, all as tried.
         tokens: of a sample of texts: `sample`, `mean`, `p50`, `p95`, `max`, and `cut`, the share (0 to 1) longer than maxLength.
         seconds: how long it would take, about.
@@ -65,7 +65,7 @@ class ScoringPlan:
     __repr__ = __str__
 
 
-def explain(df: DataFrame, scoring: Scoring) -> ScoringPlan:
+def explain(df: DataFrame, scoring: ScoringSettings) -> ScoringPlan:
     """What scoring a DataFrame would take; three small jobs, none of which scores it.
 
     Args:
@@ -107,11 +107,11 @@ def _cluster(spark: SparkSession, tried: dict[str, Any]) -> dict[str, Any]:
         slots, workers = min(slots, int(executors * held / share)), min(workers, int(held / share))
     overhead = setting(spark, "spark.executor.memoryOverhead")
     memory = f"the machine has {tried['memory_mb']:,} MB" + (f", memoryOverhead is {overhead}" if overhead else "")
-    told = {name: tried[name] for name in ("host", "cores", "gpus", "openvino", "memory_mb")}
-    return {"slots": slots, "workers": workers, "memory": memory, **told}
+    executor = {name: tried[name] for name in ("host", "cores", "gpus", "openvino", "memory_mb")}
+    return {"slots": slots, "workers": workers, "memory": memory, **executor}
 
 
-def _why(scoring: Scoring, tried: dict[str, Any]) -> str:
+def _why(scoring: ScoringSettings, tried: dict[str, Any]) -> str:
     if scoring.precision != "auto":
         return f"as precision={scoring.precision!r} says"
     if tried["precision"] == "float32":
@@ -120,7 +120,7 @@ def _why(scoring: Scoring, tried: dict[str, Any]) -> str:
     return f"the fastest that is native{again}"
 
 
-def _advice(plan: ScoringPlan, scoring: Scoring, tried: dict[str, Any], spark: SparkSession) -> list[str]:
+def _advice(plan: ScoringPlan, scoring: ScoringSettings, tried: dict[str, Any], spark: SparkSession) -> list[str]:
     slots, advice = plan.cluster["slots"], []
     if plan.rows and plan.partitions < slots:
         advice.append(f"{_several(plan.partitions, 'partition')} cannot fill {slots} slots: df.repartition({slots}).")

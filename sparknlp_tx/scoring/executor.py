@@ -15,7 +15,7 @@ from sparknlp_tx.inference.engine import EngineStats, InferenceEngine
 from sparknlp_tx.inference.engine_cache import engine_for
 from sparknlp_tx.inference.score_columns import arrow_columns, frame_columns, numbers
 from sparknlp_tx.inference.scorer import texts_of
-from sparknlp_tx.inference.scoring_settings import STAT_TYPES, STATS, Scoring
+from sparknlp_tx.inference.scoring_settings import STAT_TYPES, STATS, ScoringSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VALUES_PER_BATCH = 4_000_000  # numbers in an Arrow batch that goes back to Spark: 32 MB
 
 
-def score_arrow(scoring: Scoring, observed: bool = False) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:
+def score_arrow(scoring: ScoringSettings, observed: bool = False) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:
     """The function of a scalar-iterator Arrow UDF: structs of a text, or of a text and its pair, to structs of columns.
 
     A worker that runs it does not import pandas. Batches come back cut otherwise than they went in, in the same order.
@@ -40,7 +40,9 @@ def score_arrow(scoring: Scoring, observed: bool = False) -> Callable[[Iterator[
     return score
 
 
-def score_pandas(scoring: Scoring, observed: bool = False) -> Callable[[Iterator["pd.DataFrame"]], Iterator["pd.DataFrame"]]:
+def score_pandas(
+    scoring: ScoringSettings, observed: bool = False
+) -> Callable[[Iterator["pd.DataFrame"]], Iterator["pd.DataFrame"]]:
     """The same as a pandas UDF, for Spark 4.0, which has no Arrow UDFs."""
 
     def score(batches: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
@@ -54,7 +56,9 @@ def score_pandas(scoring: Scoring, observed: bool = False) -> Callable[[Iterator
     return score
 
 
-def _score_task(batches: Iterator[Sequence[list]], scoring: Scoring) -> Iterator[tuple[dict[str, np.ndarray], EngineStats]]:
+def _score_task(
+    batches: Iterator[Sequence[list]], scoring: ScoringSettings
+) -> Iterator[tuple[dict[str, np.ndarray], EngineStats]]:
     """The columns of texts to the columns of scores, and what the engine did for them; an empty task loads no model."""
     first = next(batches, None)
     if first is None:
@@ -94,7 +98,7 @@ def _counted(stats: EngineStats, rows: int) -> pa.Array:
     return pa.StructArray.from_arrays(arrays, names=list(STAT_TYPES))
 
 
-def task_engine(scoring: "Scoring") -> InferenceEngine:
+def task_engine(scoring: ScoringSettings) -> InferenceEngine:
     """The engine for a Spark task: on the device that the task owns, with as many threads as the task has cores."""
     from pyspark import TaskContext
 

@@ -62,8 +62,8 @@ class ScoringObservation:
                 )
                 self._observed = False
                 return {}
-            told = {name: value or 0 for name, value in sums.items()}  # null where there was no row
-            self._metrics = _figures(told, time.monotonic() - self._begin)
+            counts = {name: value or 0 for name, value in sums.items()}  # null where there was no row
+            self._metrics = _figures(counts, time.monotonic() - self._begin)
         return self._metrics
 
     def _sums(self) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.inference.backends.devices import gpu_count
 from sparknlp_tx.inference.engine_cache import machine_memory
 from sparknlp_tx.inference.score_columns import strings
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.inference.tokenization import Text
 from sparknlp_tx.scoring.executor import task_engine
 
 
-def try_engine(scoring: "Scoring", texts: Sequence[Text], seconds: float) -> dict[str, Any]:
+def try_engine(scoring: ScoringSettings, texts: Sequence[Text], seconds: float) -> dict[str, Any]:
     """Load the engine of a task and score ever larger parts of some texts for so many seconds; tells how that went.
 
     Returns:
@@ -67,7 +67,7 @@ def peak_memory() -> int:
 PROBE_SECONDS = 1.0
 
 
-def probe(spark: SparkSession, scoring: Scoring, texts: Sequence[Text] = ()) -> dict[str, Any]:
+def probe(spark: SparkSession, scoring: ScoringSettings, texts: Sequence[Text] = ()) -> dict[str, Any]:
     """Have one task of an executor load the engine, and score some texts for a second.
 
     Returns:
@@ -77,13 +77,13 @@ def probe(spark: SparkSession, scoring: Scoring, texts: Sequence[Text] = ()) -> 
         InputError: the executor cannot serve the model's device or precision; says what it has.
     """
     answer = spark.range(0, 1, 1, 1).mapInArrow(_prober(scoring, list(texts)), "answer string").collect()[0]["answer"]
-    told = json.loads(answer)
-    if "error" in told:
-        raise InputError(*told["error"])
-    return told
+    report = json.loads(answer)
+    if "error" in report:
+        raise InputError(*report["error"])
+    return report
 
 
-def _prober(scoring: Scoring, texts: list[Text]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _prober(scoring: ScoringSettings, texts: list[Text]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass

@@ -10,14 +10,16 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.data.text_columns import invalid_text, text_column
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.inference.decision_rules import SINGLE, Decision
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.decision_rules import SINGLE, DecisionRule
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.scoring.executor import score_arrow, score_pandas
 from sparknlp_tx.scoring.observation import ScoringObservation
 from sparknlp_tx.spark.compat import has_arrow_udfs, iterator_udf
 
 
-def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: ScoringObservation | None = None) -> DataFrame:
+def add_scores(
+    dataset: DataFrame, scoring: ScoringSettings, struct: str, observation: ScoringObservation | None = None
+) -> DataFrame:
     """A DataFrame with the columns of scores; starts no job.
 
     Args:
@@ -42,7 +44,7 @@ def add_scores(dataset: DataFrame, scoring: Scoring, struct: str, observation: S
     return scored.select("*", *values).drop(struct)
 
 
-def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
+def _attributes(field: str, name: str, decision: DecisionRule) -> dict[str, Any]:
     """What Spark ML keeps of a column (`NominalAttribute`, `AttributeGroup`): the labels by index, the length of a vector."""
     if field in ("rawPrediction", "probability"):
         return {"num_attrs": len(decision.labels)}
@@ -51,7 +53,7 @@ def _attributes(field: str, name: str, decision: Decision) -> dict[str, Any]:
     return {}
 
 
-def function_udf(scoring: Scoring) -> Callable[..., Column]:
+def function_udf(scoring: ScoringSettings) -> Callable[..., Column]:
     """A UDF of a text, or of a text and its pair, to a struct of scores, whose vectors are arrays.
 
     Raises:
@@ -69,7 +71,7 @@ def function_udf(scoring: Scoring) -> Callable[..., Column]:
     return classify
 
 
-def scoring_udf(scoring: Scoring, columns: int = 0, observed: bool = False, once: bool = True) -> Callable[..., Column]:
+def scoring_udf(scoring: ScoringSettings, columns: int = 0, observed: bool = False, once: bool = True) -> Callable[..., Column]:
     """The UDF that scores texts: an Arrow UDF, or where Spark has none yet a pandas UDF.
 
     Args:

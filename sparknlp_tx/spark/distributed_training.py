@@ -183,13 +183,13 @@ def _check_size(spark: "SparkSession", checkpoint: str) -> None:
 
     with torch.device("meta"):
         size = 4 * AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).num_parameters()
-    told = setting(spark, "spark.driver.maxResultSize", "1g")
-    size_told = re.fullmatch(r"(\d+)\s*([kmgtp]?)b?", told.strip().lower())
-    assert size_told is not None  # Spark starts with no other
-    limit = int(size_told[1]) * 1024 ** " kmgtp".index(size_told[2] or " ")
+    largest = setting(spark, "spark.driver.maxResultSize", "1g")
+    parts = re.fullmatch(r"(\d+)\s*([kmgtp]?)b?", largest.strip().lower())
+    assert parts is not None  # Spark starts with no other
+    limit = int(parts[1]) * 1024 ** " kmgtp".index(parts[2] or " ")
     if limit and size > 0.9 * limit:
         raise InputError(
-            f"a model within spark.driver.maxResultSize={told}, as it comes back by Spark",
+            f"a model within spark.driver.maxResultSize={largest}, as it comes back by Spark",
             f"{size / 1e9:.1f} GB",
             "Set stagingDir to a folder that all nodes share.",
         )

@@ -189,7 +189,7 @@ class Output:
             if rows is None:
                 rows = self._count(found["version"]) - (self._count(found["version"] - 1) if self.mode == "append" else 0)
             return found["version"], int(rows)
-        except Exception as error:  # the rows are written: what is told of them is no reason to fail
+        except Exception as error:  # the rows are written: what their history says is no reason to fail
             log.warning("the history of %s cannot be read: %s", self.text, reason_of(error))
             return None, None
 
@@ -312,8 +312,8 @@ class Output:
         return self.spark.sql(f"SELECT count(*) AS n FROM {self.name.sql} VERSION AS OF {version}").collect()[0]["n"]
 
     def _failure(self, error: Exception) -> JobError:
-        told = input_error_in(error)
-        reason = str(told) if told is not None else reason_of(error)
+        refusal = input_error_in(error)
+        reason = str(refusal) if refusal is not None else reason_of(error)
         if any(word in str(error) for word in CONFLICTS):
             reason = "another job has changed the table meanwhile, and its rows stand. Run this one again, after it"
         return JobError(f"{self.text} was not written, it is as it was before: {reason}")

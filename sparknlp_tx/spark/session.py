@@ -83,7 +83,7 @@ def active_or_local_session(app_name: str = "sparknlp_tx", quiet: bool = False) 
     """The active session; what the platform gives (spark-submit, Spark Connect, Databricks); else `local_session()`.
 
     Args:
-        quiet: a local session logs nothing of its own: errors are told by whoever meets them.
+        quiet: a local session logs nothing of its own: whoever meets an error reports it.
     """
     from pyspark.sql import SparkSession
 

@@ -301,8 +301,10 @@ def _version_asked(spark: "SparkSession", name: TableName) -> int:
     except Exception as error:  # ANSI mode raises where the text is no time
         raise InputError(f"a time, for {name.text!r}", reason_of(error), "Write TABLE@20260131.") from None
     if row["unreadable"] or row["later"] or row["version"] is None:
-        told = "no time" if row["unreadable"] else "a time to come" if row["later"] else f"a table that begins {row['first']}"
-        raise InputError(f"a time at which {name.text!r} was there", told, "Write TABLE@20260131, or name a version.")
+        problem = (
+            "no time" if row["unreadable"] else "a time to come" if row["later"] else f"a table that begins {row['first']}"
+        )
+        raise InputError(f"a time at which {name.text!r} was there", problem, "Write TABLE@20260131, or name a version.")
     return row["version"]
 
 

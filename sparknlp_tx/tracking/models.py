@@ -15,7 +15,7 @@ from mlflow.types.schema import AnyType, Array, ColSpec, DataType
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import temporary_directory
 from sparknlp_tx.inference.backends import openvino_runtime
-from sparknlp_tx.inference.decision_rules import decision_for
+from sparknlp_tx.inference.decision_rules import decision_rule
 from sparknlp_tx.tracking.carried import importable, write_carried
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
     outputs = Schema(
         [
             ColSpec(SPECS[kind], model.getOrDefault(field + "Col"), required=False)
-            for field, kind in decision_for(*model.config).fields.items()
+            for field, kind in decision_rule(*model.config).fields.items()
             if model.getOrDefault(field + "Col")
         ]
     )

@@ -13,7 +13,7 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.model_directory import check_model_files, param_values, read_config, read_metadata
 from sparknlp_tx.inference.model_location import ModelLocation
 from sparknlp_tx.inference.scorer import score_frame
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 
 
 class PyfuncInputError(InputError, MlflowException):
@@ -35,7 +35,7 @@ class TransformerPyfunc(mlflow.pyfunc.PythonModel):
         metadata = read_metadata(folder)
         directory = check_model_files(folder, metadata["sparknlpTx"]["files"])
         location = ModelLocation(str(directory), metadata["sparknlpTx"]["files"])
-        self.scoring = Scoring.from_params(param_values(metadata), read_config(directory), location)
+        self.scoring = ScoringSettings.from_params(param_values(metadata), read_config(directory), location)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Score texts: MLflow makes a DataFrame of whatever it is given, a list of texts among it.

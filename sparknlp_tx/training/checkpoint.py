@@ -40,10 +40,10 @@ def check_checkpoint(checkpoint: str) -> None:
         config = AutoConfig.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        told = "cannot be read" if os.path.isdir(checkpoint) else "is no directory and which the hub does not give"
+        problem = "cannot be read" if os.path.isdir(checkpoint) else "is no directory and which the hub does not give"
         raise InputError(
             "a directory or the name of a model on the Hugging Face hub",
-            f"checkpoint {checkpoint!r}, which {told} ({reason})",
+            f"checkpoint {checkpoint!r}, which {problem} ({reason})",
             "Check its spelling and the network, or download the model and give its folder.",
         ) from error
     other = [name for name in config.architectures or [] if any(head in name for head in OTHER_HEADS)]
@@ -75,9 +75,9 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
     import torch
 
     names, known = settings.labels or ["LABEL_0"], checkpoint_labels(settings.checkpoint, settings.problem_type)
-    model, told, _ = pretrained_classifier(settings, encoder, device)
+    model, loading_info, _ = pretrained_classifier(settings, encoder, device)
     rows = {name: p for name, p in model.named_parameters() if _is_of_labels(name, p, model, len(names))}
-    new = set(told["missing_keys"]) | mismatched_keys(told)
+    new = set(loading_info["missing_keys"]) | mismatched_keys(loading_info)
     if known != names[: len(known)] and not new & set(rows):  # as many labels as ours, but others
         new |= set(rows)
         for parameter in rows.values():
@@ -116,7 +116,7 @@ def pretrained_classifier(
     attention = attention_for(transformers.AutoConfig.from_pretrained(settings.checkpoint), device)
     names = settings.labels or ["LABEL_0"]
     with quiet_transformers():
-        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, loading_info = transformers.AutoModelForSequenceClassification.from_pretrained(
             settings.checkpoint,
             num_labels=len(names),
             id2label=dict(enumerate(names)),
@@ -130,7 +130,7 @@ def pretrained_classifier(
         grown = _grow_embedding(model, encoder, settings.checkpoint)
     if model.config.pad_token_id is None or position_table(model) is None:  # else its positions would move when it is loaded
         model.config.pad_token_id = encoder.pad_token_id
-    return model, told, grown
+    return model, loading_info, grown
 
 
 def _grow_embedding(model: Any, encoder: TextEncoder, checkpoint: str) -> int:

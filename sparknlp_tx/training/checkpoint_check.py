@@ -42,8 +42,10 @@ def check_runs(settings: "TrainingSettings", folder: str | Path, pairs: bool) ->
     encoder = TextEncoder(folder)
     model, grown = _loaded(settings, encoder)
     if grown:
-        told = "%s: its tokenizer knows %d tokens and its embedding %d fewer: the embedding grows, and learns those from here"
-        log.warning(told, settings.checkpoint, encoder.vocabulary_size, grown)
+        message = (
+            "%s: its tokenizer knows %d tokens and its embedding %d fewer: the embedding grows, and learns those from here"
+        )
+        log.warning(message, settings.checkpoint, encoder.vocabulary_size, grown)
     encoder = _spelt_end_tokens(model, _taken_inputs(model, encoder, Path(folder)), Path(folder))
     error = _failure(model, encoder, pairs, min(encoder.max_length, positions_of(model), TRIED_TOKENS))
     longest: int | None = positions_of(model)
@@ -54,8 +56,8 @@ def check_runs(settings: "TrainingSettings", folder: str | Path, pairs: bool) ->
         raise _misfit(settings.checkpoint, model, folder, error or IndexError("no text fits into its positions"))
     if longest >= encoder.max_length:
         return encoder
-    told = "%s (%s) takes no more than %d tokens, not %d: texts are cut there"
-    log.warning(told, settings.checkpoint, _positions(model), longest, encoder.max_length)
+    message = "%s (%s) takes no more than %d tokens, not %d: texts are cut there"
+    log.warning(message, settings.checkpoint, _positions(model), longest, encoder.max_length)
     _set_config(Path(folder), model_max_length=longest)
     return TextEncoder(folder)
 
@@ -216,8 +218,8 @@ def _reason(error: Exception) -> str:
 def _positions(model: Any) -> str:
     """What a configuration says of its positions."""
     names = ("vocab_size", "max_position_embeddings", "type_vocab_size", "pad_token_id", "eos_token_id")
-    told = [f"{name} {getattr(model.config, name)}" for name in names if getattr(model.config, name, None) is not None]
-    return ", ".join([f"config.json: {model.config.model_type}", *told])
+    settings = [f"{name} {getattr(model.config, name)}" for name in names if getattr(model.config, name, None) is not None]
+    return ", ".join([f"config.json: {model.config.model_type}", *settings])
 
 
 def _tokenizer_class(folder: str | Path) -> str:

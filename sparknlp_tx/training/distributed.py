@@ -48,8 +48,8 @@ def train_with_others(job: Job) -> bytes | None:
     try:
         return _train(job)
     except Exception as error:
-        told = traceback.format_exc().replace("\n", f"\n{MARK}{os.environ['RANK']}: ")
-        print(f"{MARK}{os.environ['RANK']}: {told}", file=sys.stderr, flush=True)
+        trace = traceback.format_exc().replace("\n", f"\n{MARK}{os.environ['RANK']}: ")
+        print(f"{MARK}{os.environ['RANK']}: {trace}", file=sys.stderr, flush=True)
         if isinstance(error, InputError | TrainingError):
             failed.write_text(str(error))
         raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparknlp_tx.files import check_space
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_for
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_rule
 from sparknlp_tx.inference.tokenization import TextEncoder
 from sparknlp_tx.inference.transformers_compat import quiet_transformers
 from sparknlp_tx.metrics.thresholds import tune_thresholds
@@ -130,7 +130,7 @@ def _check_disk(model: Any, args: Any, folder: Path) -> None:
 
 def _thresholds(found: Any, settings: TrainingSettings) -> list[float] | None:
     """Thresholds for the labels, chosen on the validation rows where that is asked for; None for the plain ones."""
-    decision = decision_for(settings.problem_type, settings.labels)
+    decision = decision_rule(settings.problem_type, settings.labels)
     assert decision.problem_type != REGRESSION  # a fit refuses to tune its thresholds
     probabilities, truth = decision.probabilities(found.predictions), np.asarray(found.label_ids)
     thresholds = None
@@ -140,7 +140,7 @@ def _thresholds(found: Any, settings: TrainingSettings) -> list[float] | None:
         above = tune_thresholds(truth[:, None] == 1, probabilities[:, 1:])[0]
         thresholds = [1 - above, above]  # label 1 where p1 / above is more than p0 / (1 - above)
     if settings.problem_type == MULTI:
-        tuned = decision_for(MULTI, settings.labels, thresholds=thresholds)
+        tuned = decision_rule(MULTI, settings.labels, thresholds=thresholds)
         if not tuned.predict(probabilities).any():
             log.warning(
                 "The model predicts no label for any of the %d validation rows: it has learnt little. More epochs, a larger "

@@ -33,7 +33,7 @@ def freeze(model: Any, train_layers: str) -> None:
     """Leave only some layers to be trained: `all`, `head`, or `last:N`, the head and the last N layers of the encoder.
 
     Raises:
-        InputError: the model's layers cannot be told.
+        InputError: the model has no list of layers.
     """
     import torch
 

@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from sparknlp_tx.inference.backends.torch_backend import TorchBackend
 from sparknlp_tx.inference.batching import TOKENS_PER_BATCH
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_for
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_rule
 from sparknlp_tx.inference.engine import WINDOW_ROWS, InferenceEngine
 from sparknlp_tx.inference.model_directory import ModelConfig
 from sparknlp_tx.inference.tokenization import TextEncoder
@@ -40,7 +40,7 @@ class ClassifierTrainer(Trainer):
     ):
         if not settings.lora_rank:
             freeze(model, settings.train_layers)
-        decision = decision_for(settings.problem_type, settings.labels)
+        decision = decision_rule(settings.problem_type, settings.labels)
         super().__init__(
             model=model,
             data_collator=lambda rows: collate(rows, encoder, settings),

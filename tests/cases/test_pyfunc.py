@@ -191,9 +191,12 @@ def changed_copy(folder: Path, logged: str) -> Path:
     shutil.copytree(Path(sparknlp_tx.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "version.py").write_text('__version__ = "9.9.9"\n')
     (package / "loud.py").write_text("def loud(value):\n    return value.upper() if isinstance(value, str) else value\n")
-    source = (package / "pyfunc.py").read_text()
-    source = source.replace("import Scoring, score_frame\n", "import Scoring, score_frame\nfrom sparknlp_tx.loud import loud\n")
-    (package / "pyfunc.py").write_text(source.replace("[_plain(value) for", "[loud(_plain(value)) for"))
+    file = package / "tracking" / "pyfunc.py"
+    source = file.read_text()
+    source = source.replace(
+        "import ScoringSettings, score_frame\n", "import ScoringSettings, score_frame\nfrom sparknlp_tx.loud import loud\n"
+    )
+    file.write_text(source.replace("[_plain(value) for", "[loud(_plain(value)) for"))
     program = (
         "import sys, pathlib; from sparknlp_tx.tracking.carried import write_carried; write_carried(pathlib.Path(sys.argv[1]))"
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sparknlp_tx.errors import InputError, JobError
-from sparknlp_tx.inference.decision_rules import SINGLE, decision_for
+from sparknlp_tx.inference.decision_rules import SINGLE, decision_rule
 from sparknlp_tx.training.fit_folder import FOLDER, fit_folder
 
 
@@ -128,9 +128,9 @@ def test_labels_that_look_like_formulas_and_thousands_of_them(tmp_path):
 
     names = [f"$label_{{{n}$ \\frac{{" for n in range(4000)]
     logits = np.random.default_rng(0).normal(size=(500, 4000)).astype(np.float32)
-    files = draw_scores(decision_for(SINGLE, names), logits, np.arange(500) * 8, ["text"] * 500, tmp_path)
+    files = draw_scores(decision_rule(SINGLE, names), logits, np.arange(500) * 8, ["text"] * 500, tmp_path)
     assert all(file.stat().st_size for file in files)
-    few = draw_scores(decision_for(SINGLE, names[:3]), logits[:9, :3], np.arange(9) % 3, ["text"] * 9, tmp_path / "few")
+    few = draw_scores(decision_rule(SINGLE, names[:3]), logits[:9, :3], np.arange(9) % 3, ["text"] * 9, tmp_path / "few")
     assert all(file.stat().st_size for file in few)
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx.cli import main as cli
 from sparknlp_tx.evaluation.baselines import tfidf_baseline
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_for
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_rule
 from sparknlp_tx.spark.outputs import write_table
 
 
@@ -69,7 +69,7 @@ def test_tfidf_of_several_labels_and_of_numbers(spark):
     rows = [(text, [label], float(len(label))) for text, label in texts_of_topics(60)]
     df = spark.createDataFrame(rows, "text string, labels array<string>, target double")
     train, test = df.filter(F.pmod(F.xxhash64("text"), F.lit(3)) > 0), df.filter(F.pmod(F.xxhash64("text"), F.lit(3)) == 0)
-    several = tfidf_baseline(train, test, decision_for(MULTI, ["card", "rate", "transfer"]), ("text",), "labels")
+    several = tfidf_baseline(train, test, decision_rule(MULTI, ["card", "rate", "transfer"]), ("text",), "labels")
     assert several["micro_f1"] > 0.6
     assert several["rows"] == test.count()
-    assert tfidf_baseline(train, test, decision_for(REGRESSION, []), ("text",), "target")["pearson"] > 0.6
+    assert tfidf_baseline(train, test, decision_rule(REGRESSION, []), ("text",), "target")["pearson"] > 0.6

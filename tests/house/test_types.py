@@ -53,7 +53,7 @@ def test_the_stub_has_every_param_with_its_getter_and_setter():
     from sparknlp_tx import TransformerClassifier
     from sparknlp_tx.ml.params import TransformerClassifierParams
 
-    stub = ast.parse((ROOT / "sparknlp_tx" / "params.pyi").read_text())
+    stub = ast.parse((ROOT / "sparknlp_tx" / "ml" / "params.pyi").read_text())
     bodies = {node.name: node.body for node in stub.body if isinstance(node, ast.ClassDef)}
     fields, attributes = (
         {node.target.id: ast.unparse(node.annotation) for node in bodies[name] if isinstance(node, ast.AnnAssign)}

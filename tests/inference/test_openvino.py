@@ -174,7 +174,7 @@ from sparknlp_tx.inference.scoring_settings import Scoring
 from sparknlp_tx.scoring.executor import score_arrow, task_engine
 location = ModelLocation({str(quantised.directory)!r}, {quantised._files!r})
 columns = dict(zip(SingleLabel.fields, SingleLabel.fields))
-scoring = Scoring(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", {precision!r}, 32, "auto", "keep")
+scoring = ScoringSettings(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", {precision!r}, 32, "auto", "keep")
 engine = task_engine(scoring)
 engine._looks = [(float("inf"), backend) for _, backend in engine._looks]
 batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, decision_for
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, decision_rule
 from sparknlp_tx.metrics.plots import draw_learning_curves, draw_scores
 
 PNG = b"\x89PNG"
@@ -18,9 +18,9 @@ def made_up(kind, labels, rows=400):
     texts = [f"text {row}" for row in range(rows)]
     names = [f"label number {n}" for n in range(labels)]
     if kind == REGRESSION:
-        return decision_for(kind, []), logits[:, :1], logits[:, 0] + draw.normal(size=rows), texts
+        return decision_rule(kind, []), logits[:, :1], logits[:, 0] + draw.normal(size=rows), texts
     truth = truth[:, None] == np.arange(labels) if kind == MULTI else truth
-    return decision_for(kind, names), logits, truth, texts
+    return decision_rule(kind, names), logits, truth, texts
 
 
 @pytest.mark.parametrize(("kind", "labels"), [(SINGLE, 2), (SINGLE, 77), (MULTI, 5), (REGRESSION, 1)])
@@ -38,7 +38,7 @@ def test_pictures_of_every_kind_of_task(kind, labels, tmp_path):
 
 
 def test_mistakes_are_the_most_confident_first(tmp_path):
-    decision = decision_for(SINGLE, ["a", "b"])
+    decision = decision_rule(SINGLE, ["a", "b"])
     logits = np.array([[5.0, 0], [0, 3], [9, 0], [1, 0]])
     draw_scores(decision, logits, np.array([0, 0, 1, 1]), ["right", "wrong", "very wrong", "a little wrong"], tmp_path)
     with open(tmp_path / "mistakes.csv", newline="") as file:

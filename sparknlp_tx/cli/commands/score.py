@@ -83,8 +83,8 @@ def _result(options: argparse.Namespace, output: Output, metrics: dict[str, floa
     version, rows = output.written()
     rows = int(metrics["rows"]) if rows is None and metrics else rows
     seconds = since(begin)
-    told = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
-    say(f"scored {told} to {options.output} (version {version})")
+    amount = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
+    say(f"scored {amount} to {options.output} (version {version})")
     return {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
 
 
