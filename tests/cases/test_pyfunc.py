@@ -193,9 +193,7 @@ def changed_copy(folder: Path, logged: str) -> Path:
     (package / "loud.py").write_text("def loud(value):\n    return value.upper() if isinstance(value, str) else value\n")
     file = package / "tracking" / "pyfunc.py"
     source = file.read_text()
-    source = source.replace(
-        "import ScoringSettings, score_frame\n", "import ScoringSettings, score_frame\nfrom sparknlp_tx.loud import loud\n"
-    )
+    source = source.replace("import score_frame\n", "import score_frame\nfrom sparknlp_tx.loud import loud\n")
     file.write_text(source.replace("[_plain(value) for", "[loud(_plain(value)) for"))
     program = (
         "import sys, pathlib; from sparknlp_tx.tracking.carried import write_carried; write_carried(pathlib.Path(sys.argv[1]))"

@@ -97,10 +97,18 @@ def test_links_lead_somewhere_and_files_are_there(page):
         assert (ROOT / "sparknlp_tx" / file).exists() or (ROOT / "jobs" / file).exists(), file
 
 
-def test_every_room_is_named():
-    named = set(re.findall(r"`(\w+)\.py`", TEXT["how-it-works.md"]))
-    rooms = {file.stem for file in (ROOT / "sparknlp_tx").glob("*.py")} - {"__init__", "version"}
+def test_every_package_is_named():
+    named = set(re.findall(r"`(\w+)/?`", TEXT["how-it-works.md"]))
+    package = ROOT / "sparknlp_tx"
+    rooms = {file.parent.name for file in package.glob("*/__init__.py")} | {file.stem for file in package.glob("[a-z]*.py")}
+    assert len(rooms) > 10
     assert rooms <= named, rooms - named
+
+
+def test_every_package_says_what_lives_there_and_what_it_imports():
+    for file in sorted((ROOT / "sparknlp_tx").rglob("__init__.py")):
+        assert len((importlib.import_module(".".join(file.parent.relative_to(ROOT).parts)).__doc__ or "").split()) > 8, file
+        assert len(list(file.parent.glob("*.py"))) <= 18, file.parent  # 16 and a reason
 
 
 def test_params_of_the_readme_are_those_there_are():
