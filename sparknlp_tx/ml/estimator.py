@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, overload
 from pyspark.ml import Estimator
 from pyspark.sql import DataFrame, SparkSession
 
+from sparknlp_tx.data.splits import VALIDATION
 from sparknlp_tx.data.staging import stage
 from sparknlp_tx.data.training_rows import fingerprint
 from sparknlp_tx.files import file_hashes, temporary_directory
 from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.ml.cpu_export import prepare_for_cpus
-from sparknlp_tx.ml.fit_checks import FitChecks
+from sparknlp_tx.ml.fit_checks import check_fit, check_labelled, check_table, joined_rows
 from sparknlp_tx.ml.live_metrics import active_run_logger
 from sparknlp_tx.ml.model import TransformerClassificationModel
+from sparknlp_tx.ml.params import TransformerClassifierParams
 from sparknlp_tx.ml.persistence import SavedStage
-from sparknlp_tx.ml.reprs import Shown
+from sparknlp_tx.ml.reprs import with_repr
+from sparknlp_tx.ml.schema_checks import check_outputs, column_name
+from sparknlp_tx.ml.training_plan import TrainingPlan, explain_training
 from sparknlp_tx.progress import say
 from sparknlp_tx.spark.distributed_training import fine_tune_on_workers
 from sparknlp_tx.spark.distribution import distribute, is_local
@@ -29,7 +33,7 @@ from sparknlp_tx.training.fit_folder import fit_folder
 
 if TYPE_CHECKING:
     from pyspark.ml._typing import ParamMap
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from sparknlp_tx.ml.params import ParamValues
     from sparknlp_tx.training.settings import TrainingResult
@@ -37,7 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
+@with_repr
+class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
     """Fine-tunes a Hugging Face sequence classifier on the driver's GPU or CPU, or on the executors' (`numTrainWorkers`).
 
     Example:
@@ -51,10 +56,10 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         super().__init__()
         self.setParams(**params)
 
-    def _shown(self) -> tuple[str, dict[str, str]]:
+    def _lines(self) -> tuple[str, dict[str, str]]:
         """The checkpoint, the columns, and the Params that were set to something else than their defaults."""
         own = {param.name: value for param, value in self._paramMap.items() if self._defaultParamMap.get(param) != value}
-        columns = [own.pop(name, None) or self._column(name) for name in ("textCol", "textPairCol")]
+        columns = [own.pop(name, None) or column_name(self, name) for name in ("textCol", "textPairCol")]
         learns = f"{own.pop('labelCol', self.getLabelCol())} from {' and '.join(filter(None, columns))}"
         own.pop("checkpoint", None)
         params = ", ".join(f"{name}={value!r}" for name, value in sorted(own.items()))
@@ -86,6 +91,48 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         estimator, rows = self.copy(params or {}).joined(dataset, validation)
         return estimator.fit(rows)
 
+    def explain(self, dataset: DataFrame) -> TrainingPlan:
+        """What `fit` would take: rows, labels, lengths, device, memory, disk, duration; what would go wrong, and its remedies.
+
+        Counts the rows and labels, as `fit` does, loads the checkpoint, and trains on some batches for three seconds, to nothing.
+
+        Raises:
+            InputError: `fit` would refuse.
+        """
+        return explain_training(*check_fit(self, dataset), self.getCheckpointDir() or self.getStagingDir())
+
+    def check(self, dataset: DataFrame) -> None:
+        """Check all that can be checked without reading the rows: columns, training arguments, checkpoint.
+
+        Raises:
+            InputError: `fit` would refuse.
+        """
+        check_table(self, dataset)
+
+    def check_labelled(self, dataset: DataFrame) -> None:
+        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
+
+        Raises:
+            InputError: a text column or the label column is missing or of another type.
+        """
+        check_labelled(self, dataset)
+
+    def check_outputs(self, dataset: DataFrame) -> None:
+        """Check that the columns the model will add are not there yet; starts no job.
+
+        Raises:
+            InputError: one is.
+        """
+        check_outputs(self, dataset)
+
+    def joined(self, train: DataFrame, validation: DataFrame) -> tuple["Self", DataFrame]:
+        """An estimator and a DataFrame to fit it on: the rows of both, the second one's marked for validation; starts no job.
+
+        Raises:
+            InputError: a column is missing, the labels' types differ, or validation rows are marked in another way already.
+        """
+        return self.copy({self.validationIndicatorCol: VALIDATION}), joined_rows(self, train, validation)
+
     def _fit(self, dataset: DataFrame) -> "TransformerClassificationModel":
         """Check, learn the labels, stage the rows, train.
 
@@ -95,17 +142,16 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         from sparknlp_tx.training.checkpoint_check import check_runs, check_saved
         from sparknlp_tx.training.tokenizer import save_tokenizer
 
-        dataset, columns, labels = self._checked(dataset)
-        spark = dataset.sparkSession
-        settings = self._settings(columns.problem_type, labels)
-        identity = dataclasses.asdict(settings) | (fingerprint(dataset, columns) if settings.resumable else {})
+        rows, columns, labels, settings = check_fit(self, dataset)
+        spark = rows.sparkSession
+        identity = dataclasses.asdict(settings) | (fingerprint(rows, columns) if settings.resumable else {})
         output = temporary_directory("model") / "model"
         with fit_folder(self.getCheckpointDir(), self.getStagingDir(), identity) as work:
             shutil.rmtree(work / "model", ignore_errors=True)  # of a fit that was killed
             save_tokenizer(self.getCheckpoint(), self.getMaxLength(), work / "model")
             check_runs(settings, work / "model", columns.text_pair is not None)
             tokenizer = distribute(spark, str(work / "model"), file_hashes(work / "model"))
-            train, validation = stage(dataset, columns, labels, tokenizer, work)
+            train, validation = stage(rows, columns, labels, tokenizer, work)
             with _alone():
                 result = self._fine_tune(spark, train, validation, settings, work)
                 shutil.move(work / "model", output)
@@ -116,7 +162,7 @@ class TransformerClassifier(Shown, Estimator, FitChecks, SavedStage):
         self._copyValues(model)
         if result.thresholds is not None:
             model._set(thresholds=result.thresholds)
-        model._adopt(output, file_hashes(output), dataclasses.asdict(result))
+        model.adopt(output, file_hashes(output), dataclasses.asdict(result))
         return model
 
     def _fine_tune(self, spark: SparkSession, train: Any, validation: Any, settings: Any, work: Path) -> "TrainingResult":

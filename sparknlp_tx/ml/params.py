@@ -19,7 +19,7 @@ from pyspark.ml.param.shared import (
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.inference.decision_rules import PROBLEM_TYPES, DecisionRule, decision_rule
 from sparknlp_tx.ml.param_converters import AUTO, checked, fraction, one_of, positive_float, positive_int, to_map, tokens
-from sparknlp_tx.ml.schema_checks import OUTPUT_PARAMS, SchemaChecks
+from sparknlp_tx.ml.schema_checks import OUTPUT_PARAMS
 
 MAX_HEAD_LEARNING_RATE = 5e-3
 SCORING_PARAMS = (  # that change what scoring does
@@ -41,7 +41,6 @@ class TransformerClassifierParams(
     HasWeightCol,
     HasValidationIndicatorCol,
     HasSeed,
-    SchemaChecks,
 ):
     """The Params of `TransformerClassifier` and `TransformerClassificationModel`, with a getter and a setter for each."""
 
@@ -241,20 +240,6 @@ class TransformerClassifierParams(
         self.clear(self.threshold)
         return self._set(thresholds=value)
 
-    def _check_thresholds(self) -> None:
-        """Raise InputError where both kinds of thresholds are set, and they do not say the same of two labels."""
-        if not self.isSet("threshold") or not self.isSet("thresholds"):
-            return
-        one, several = self.getOrDefault("threshold"), self.getOrDefault("thresholds")
-        if len(several) != 2 or not sum(several) or abs(several[1] / sum(several) - one) > 1e-5:
-            raise InputError("threshold or thresholds", f"both, {one} and {several}", "Clear one of them.")
-
-    def _decision(self, problem_type: str, labels: Sequence[str]) -> DecisionRule:
-        """How logits become predictions with these Params; whether the thresholds fit the labels is its own to check."""
-        self._check_thresholds()
-        thresholds = tuple(self.getOrDefault("thresholds")) if self.isSet("thresholds") else None
-        return decision_rule(problem_type, labels, threshold=self.getOrDefault("threshold"), thresholds=thresholds)
-
 
 def _accessors(name: str) -> tuple[Callable, Callable]:
     def getter(self: Params) -> Any:
@@ -273,3 +258,19 @@ for _name in [key for key in dir(TransformerClassifierParams) if isinstance(geta
         if not hasattr(TransformerClassifierParams, _method):
             _accessor.__name__ = _method
             setattr(TransformerClassifierParams, _method, _accessor)
+
+
+def check_thresholds(stage: TransformerClassifierParams) -> None:
+    """Raise InputError where both kinds of thresholds are set, and they do not say the same of two labels."""
+    if not stage.isSet("threshold") or not stage.isSet("thresholds"):
+        return
+    one, several = stage.getOrDefault("threshold"), stage.getOrDefault("thresholds")
+    if len(several) != 2 or not sum(several) or abs(several[1] / sum(several) - one) > 1e-5:
+        raise InputError("threshold or thresholds", f"both, {one} and {several}", "Clear one of them.")
+
+
+def decision_rule_of(stage: TransformerClassifierParams, problem_type: str, labels: Sequence[str]) -> DecisionRule:
+    """How logits become predictions with these Params; whether the thresholds fit the labels is its own to check."""
+    check_thresholds(stage)
+    thresholds = tuple(stage.getOrDefault("thresholds")) if stage.isSet("thresholds") else None
+    return decision_rule(problem_type, labels, threshold=stage.getOrDefault("threshold"), thresholds=thresholds)

@@ -17,7 +17,6 @@ from pyspark.ml.param.shared import (
 from typing_extensions import Self, Unpack
 
 from sparknlp_tx.inference.decision_rules import DecisionRule
-from sparknlp_tx.ml.schema_checks import SchemaChecks
 
 MAX_HEAD_LEARNING_RATE: float
 SCORING_PARAMS: tuple[str, ...]
@@ -70,7 +69,6 @@ class TransformerClassifierParams(
     HasWeightCol,
     HasValidationIndicatorCol,
     HasSeed,
-    SchemaChecks,
 ):
     batchSize: Param[int]
     checkpoint: Param[str]
@@ -166,5 +164,6 @@ class TransformerClassifierParams(
     def setValidationFraction(self, value: float) -> Self: ...
     def setValidationIndicatorCol(self, value: str) -> Self: ...
     def setWeightCol(self, value: str) -> Self: ...
-    def _check_thresholds(self) -> None: ...
-    def _decision(self, problem_type: str, labels: Sequence[str]) -> DecisionRule: ...
+
+def check_thresholds(stage: TransformerClassifierParams) -> None: ...
+def decision_rule_of(stage: TransformerClassifierParams, problem_type: str, labels: Sequence[str]) -> DecisionRule: ...

@@ -1,36 +1,40 @@
-"""What estimators, models and summaries show of themselves: in a terminal, and as a table in a notebook."""
+"""What estimators, models and summaries print: in a terminal, and as a table in a notebook."""
 
 import html
-from typing import Any
+from typing import Any, TypeVar
 
 from sparknlp_tx.errors import InputError
 
 NAMES = 12  # labels that are named
+Class = TypeVar("Class", bound=type)
 
 
-class Shown:
-    """Shows what `_shown` tells; goes before Spark ML's classes, whose own `repr` is the uid."""
+def with_repr(cls: Class) -> Class:
+    """Give a class `__repr__` and `_repr_html_`, from its `_lines()`: a title, and texts by their names; empty ones are left out."""
+    cls.__repr__ = _text  # type: ignore[assignment]
+    cls._repr_html_ = _table  # type: ignore[attr-defined]
+    return cls
 
-    def _shown(self) -> tuple[str, dict[str, str]]:
-        """A title, and lines by their names; empty ones are left out."""
-        raise NotImplementedError
 
-    def _told(self) -> tuple[str, dict[str, str]]:
-        """As `_shown`; what cannot be told because of what is set or missing says so."""
-        try:
-            return self._shown()
-        except InputError as error:
-            return getattr(self, "uid", type(self).__name__), {"problem": str(error)}
+def _title_and_lines(thing: Any) -> tuple[str, dict[str, str]]:
+    """Its lines; if the Params do not go together or files are missing, the problem instead."""
+    try:
+        title, lines = thing._lines()
+    except InputError as error:
+        return getattr(thing, "uid", type(thing).__name__), {"problem": str(error)}
+    return title, {name: text for name, text in lines.items() if text}
 
-    def __repr__(self) -> str:
-        title, lines = self._told()
-        return "\n".join([title, *(f"  {name:<12}  {text}" for name, text in lines.items() if text)])
 
-    def _repr_html_(self) -> str:
-        title, lines = self._told()
-        cells = (f"<tr><th>{html.escape(n)}</th><td>{html.escape(text)}</td></tr>" for n, text in lines.items() if text)
-        style = "text-align:left"
-        return f'<table style="{style}"><caption style="{style}"><b>{html.escape(title)}</b></caption>{"".join(cells)}</table>'
+def _text(self: Any) -> str:
+    title, lines = _title_and_lines(self)
+    return "\n".join([title, *(f"  {name:<12}  {text}" for name, text in lines.items())])
+
+
+def _table(self: Any) -> str:
+    title, lines = _title_and_lines(self)
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in lines.items())
+    style = "text-align:left"
+    return f'<table style="{style}"><caption style="{style}"><b>{html.escape(title)}</b></caption>{rows}</table>'
 
 
 def training_lines(summary: Any) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What a stage checks of the columns of a DataFrame, before any job starts; a mixin to its Params."""
+"""Checks of the columns that a stage's Params name, before any Spark job starts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,61 +14,61 @@ TEXTS = ("string", "varchar", "char")  # types of a column of texts
 OUTPUT_PARAMS = ("rawPredictionCol", "probabilityCol", "predictionCol", "predictedLabelCol")
 
 
-class SchemaChecks(Params):
-    """Checks of the columns that Params name."""
+def column_name(stage: Params, param: str) -> str | None:
+    """The column that a Param names; None where the Param is unset or empty."""
+    return (stage.getOrDefault(param) if stage.isDefined(param) else None) or None
 
-    def _column(self, name: str) -> str | None:
-        """The column that a Param names; None where the Param is unset or empty."""
-        return (self.getOrDefault(name) if self.isDefined(name) else None) or None
 
-    def _check_outputs(self, dataset: DataFrame) -> None:
-        """Raise InputError where an output column is there already, or is named twice, be it in other capitals."""
-        given: dict[str, str] = {}
-        for param in OUTPUT_PARAMS:
-            name = self._column(param)
-            if name and (same := same_names(dataset, name)):
-                found = f"column {same[0]!r} in the DataFrame"
-                raise InputError(f"no column {name!r} yet", found, f"Drop or rename it, or set {param}.")
-            if name and name.lower() in given:
-                both = f"{name!r} for {given[name.lower()]} and {param}"
-                raise InputError(
-                    "a name of its own for each column of scores", both, "Change one, or set it to '' to leave it out."
-                )
-            given[(name or "").lower()] = param
+def text_column_names(stage: Params) -> tuple[str, ...]:
+    """Names of the text column and, for pairs, of the second one."""
+    return tuple(name for name in (column_name(stage, param) for param in ("textCol", "textPairCol")) if name)
 
-    def _check_column(self, dataset: DataFrame, param: str, types: Sequence[str] = ()) -> None:
-        """Raise InputError unless the column that a Param names is there, and of one of the types where some are given."""
-        name = self._column(param)
-        if name is None:
-            if param in ("textCol", "labelCol"):
-                raise InputError(f"the name of a column ({param})", "none", f"There are: {', '.join(dataset.columns)}.")
-            return
-        field = find_column(dataset, name, param)
-        if field is None:
+
+def check_texts(stage: Params, dataset: Any, streams: bool = False) -> None:
+    """Raise InputError unless `dataset` is a Spark DataFrame with the text columns.
+
+    Args:
+        streams: whether it may be a stream.
+    """
+    if not hasattr(dataset, "sparkSession") or not hasattr(dataset, "schema"):
+        kind = type(dataset)
+        remedy = "spark.createDataFrame(df) makes one of a pandas DataFrame; predict(list) takes texts."
+        raise InputError("a Spark DataFrame", f"a {kind.__module__}.{kind.__name__}", remedy)
+    if not streams and dataset.isStreaming:
+        raise InputError("a table", "a stream", "Read it with spark.read; transform takes streams.")
+    check_column(stage, dataset, "textCol", TEXTS)
+    check_column(stage, dataset, "textPairCol", TEXTS)
+
+
+def check_column(stage: Params, dataset: DataFrame, param: str, types: Sequence[str] = ()) -> None:
+    """Raise InputError unless the column that a Param names is there, and has one of `types` if any are given."""
+    name = column_name(stage, param)
+    if name is None:
+        if param in ("textCol", "labelCol"):
+            raise InputError(f"the name of a column ({param})", "none", f"There are: {', '.join(dataset.columns)}.")
+        return
+    field = find_column(dataset, name, param)
+    if field is None:
+        raise InputError(f"column {name!r} ({param})", f"columns {', '.join(dataset.columns)}", nearest(name, dataset.columns))
+    if types and field.dataType.typeName() not in types:
+        raise InputError(
+            f"{'string' if types == TEXTS else ' or '.join(types)} in column {name!r} ({param})",
+            field.dataType.simpleString(),
+            f"Cast it, or set {param}.",
+        )
+
+
+def check_outputs(stage: Params, dataset: DataFrame) -> None:
+    """Raise InputError if an output column exists already, or two outputs have one name. Upper and lower case count as equal."""
+    given: dict[str, str] = {}
+    for param in OUTPUT_PARAMS:
+        name = column_name(stage, param)
+        if name and (same := same_names(dataset, name)):
+            found = f"column {same[0]!r} in the DataFrame"
+            raise InputError(f"no column {name!r} yet", found, f"Drop or rename it, or set {param}.")
+        if name and name.lower() in given:
+            both = f"{name!r} for {given[name.lower()]} and {param}"
             raise InputError(
-                f"column {name!r} ({param})", f"columns {', '.join(dataset.columns)}", nearest(name, dataset.columns)
+                "a name of its own for each column of scores", both, "Change one, or set it to '' to leave it out."
             )
-        if types and field.dataType.typeName() not in types:
-            raise InputError(
-                f"{'string' if types == TEXTS else ' or '.join(types)} in column {name!r} ({param})",
-                field.dataType.simpleString(),
-                f"Cast it, or set {param}.",
-            )
-
-    def _dataset(self, dataset: Any, streams: bool = True) -> DataFrame:
-        """What was given to score or to fit on.
-
-        Raises:
-            InputError: it is no DataFrame of Spark's, or a stream that is not wanted.
-        """
-        if not hasattr(dataset, "sparkSession") or not hasattr(dataset, "schema"):
-            kind = type(dataset)
-            remedy = "spark.createDataFrame(df) makes one of pandas'; predict(list) takes texts."
-            raise InputError("a DataFrame of Spark's", f"a {kind.__module__}.{kind.__name__}", remedy)
-        if not streams and dataset.isStreaming:
-            raise InputError("a table", "a stream", "Read it with spark.read; transform takes streams.")
-        return dataset
-
-    def _check_texts(self, dataset: DataFrame) -> None:
-        self._check_column(dataset, "textCol", TEXTS)
-        self._check_column(dataset, "textPairCol", TEXTS)
+        given[(name or "").lower()] = param

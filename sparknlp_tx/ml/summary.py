@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparknlp_tx.ml.reprs import Shown, metric_items, training_lines
+from sparknlp_tx.ml.reprs import metric_items, training_lines, with_repr
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from sparknlp_tx.evaluation.curves import Curve
 
 
-class TrainingSummary(Shown, dict):
+@with_repr
+class TrainingSummary(dict):
     """`TrainingResult` as a dict, and `int8`; what Spark ML's summaries have goes by their names.
 
     Empty for a model that was not trained by this library.
     """
 
-    def _shown(self) -> tuple[str, dict[str, str]]:
+    def _lines(self) -> tuple[str, dict[str, str]]:
         trained, best = training_lines(self)
         history = self.objectiveHistory
         loss = f"{history[0]:.4g} at first, {history[-1]:.4g} at last, {len(history)} lines" if history else ""
@@ -55,7 +56,8 @@ class MetricError(KeyError, AttributeError):
     """There is no such metric for the kind of task: as a key, and as an attribute, so that `hasattr` tells."""
 
 
-class EvaluationSummary(Shown, dict):
+@with_repr
+class EvaluationSummary(dict):
     """What `model.evaluate(df)` found: every metric of the kind of task by its name, and Spark ML's names for those it has too.
 
     Attributes:
@@ -74,7 +76,7 @@ class EvaluationSummary(Shown, dict):
         self.labels = list(labels)
         self._by_label, self._predictions, self._curve = by_label, predictions, curve
 
-    def _shown(self) -> tuple[str, dict[str, str]]:
+    def _lines(self) -> tuple[str, dict[str, str]]:
         lines = {name: f"{value:.4f}" for name, value in metric_items(self)}
         return f"EvaluationSummary of {self['rows']:,} rows", lines
 

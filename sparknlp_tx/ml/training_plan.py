@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -18,9 +18,7 @@ from sparknlp_tx.files import local_path
 from sparknlp_tx.ml.scoring_plan import told_duration
 from sparknlp_tx.spark.distribution import is_local
 from sparknlp_tx.training.probe import try_training
-
-if TYPE_CHECKING:
-    from sparknlp_tx.training.settings import TrainingSettings
+from sparknlp_tx.training.settings import TrainingSettings
 
 STAGED_CHARACTERS = 500_000  # a second and core, about: `benchmarks/staging.py`
 RARE = 5  # rows of a label that are too few to learn it from
@@ -82,13 +80,13 @@ class TrainingPlan:
 
 
 def explain_training(
-    df: DataFrame, columns: TrainingColumns, labels: LabelCounts, settings: "TrainingSettings", folder: str
+    df: DataFrame, columns: TrainingColumns, labels: LabelCounts, settings: TrainingSettings, folder: str
 ) -> TrainingPlan:
     """What a fit would take, after its checks; reads a sample and trains some batches of it for three seconds, to nothing.
 
     Args:
-        columns, labels: as the checks found them.
-        folder: that the fit would work in.
+        df, columns, labels, settings: of the `FitPlan`.
+        folder: where the fit would work; empty for a temporary folder.
     """
     from sparknlp_tx.training.checkpoint_check import check_runs
     from sparknlp_tx.training.tokenizer import save_tokenizer
@@ -107,7 +105,10 @@ def explain_training(
     engine["where"] = "on the driver" if is_local(spark) else "in this process: the driver, or the client of Spark Connect"
     if settings.workers > 1:
         engine["where"] = f"in {settings.workers} processes" + ("" if is_local(spark) else " on the executors")
-    free, disk_free = _free_memory(tried["device"]), shutil.disk_usage(_existing(local_path(folder))).free // 10**6
+    free, disk_free = (
+        _free_memory(tried["device"]),
+        shutil.disk_usage(_existing(local_path(folder or tempfile.gettempdir()))).free // 10**6,
+    )
     staged = labels.rows * ROW_BYTES + labels.characters * CHARACTER_BYTES
     kept = settings.resumable + bool(labels.rows > labels.train)
     disk = int((staged + kept * 2 * 12e6 * tried["parameters"] + 8e6 * tried["parameters"]) / 1e6)
@@ -143,7 +144,7 @@ def _free_memory(device: str) -> int:
     return psutil.virtual_memory().available // 10**6
 
 
-def _problems(plan: TrainingPlan, settings: "TrainingSettings") -> list[str]:
+def _problems(plan: TrainingPlan, settings: TrainingSettings) -> list[str]:
     found = []
     if plan.memory_mb > plan.memory_free_mb:
         remedy = "a smaller batchSize or maxLength, trainingArgs={'gradient_checkpointing': True}, or loraRank"
@@ -155,7 +156,7 @@ def _problems(plan: TrainingPlan, settings: "TrainingSettings") -> list[str]:
     return found
 
 
-def _advice(plan: TrainingPlan, settings: "TrainingSettings") -> list[str]:
+def _advice(plan: TrainingPlan, settings: TrainingSettings) -> list[str]:
     advice, tokens = [], plan.tokens
     if tokens["cut"] > 0.01:
         advice.append(f"{tokens['cut']:.0%} of the texts are cut at maxLength={settings.max_length}: a larger one reads on.")

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassificationModel, TransformerClassifier
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.ml import estimator as classification
+from sparknlp_tx.ml.params import check_thresholds
 from sparknlp_tx.ml.summary import EvaluationSummary
 
 pytestmark = pytest.mark.every_session
@@ -67,9 +68,9 @@ def test_thresholds_are_treated_as_there(model):
     )  # which theirs does on classic sessions alone
     assert not ours.setThreshold(0.4).setThresholds([0.6, 0.2]).isSet("threshold")
     both = model.copy({model.threshold: 0.3, model.thresholds: [0.7, 0.3]})
-    both._check_thresholds()
+    check_thresholds(both)
     with pytest.raises(InputError, match=r"threshold or thresholds; found both, 0\.4 and \[0\.7, 0\.3\]"):
-        both.copy({model.threshold: 0.4})._check_thresholds()
+        check_thresholds(both.copy({model.threshold: 0.4}))
 
 
 # What its summaries have and ours have not, and why.

@@ -97,7 +97,7 @@ def test_what_executors_cannot_serve_fails_before_the_job(session_kind, spark, m
             model.copy({model.device: "cuda:7"}).transform(test_df)
     with pytest.raises(InputError, match=r"precision 'int8' on CPUs; found device 'cuda'|a GPU for device 'cuda'"):
         model.copy({model.device: "cuda", model.precision: "int8"}).transform(test_df)
-    monkeypatch.setattr("sparknlp_tx.ml.model.is_local", lambda spark: False)  # as if executors were elsewhere
+    monkeypatch.setattr("sparknlp_tx.ml.fitted_model.is_local", lambda spark: False)  # as if executors were elsewhere
     with pytest.raises(InputError, match="a GPU for device 'cuda:7'; found"):
         model.copy({model.device: "cuda:7"}).check_executors(spark)
     model.check_executors(spark)

@@ -191,7 +191,7 @@ def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifie
         InputError: a table is empty, or lacks a column, or the labels' types differ.
     """
     for split, frame in frames.items():
-        estimator.check_columns(frame)
+        estimator.check_labelled(frame)
         if split != "train":
             estimator.check_outputs(frame)
         if frame.isEmpty():
