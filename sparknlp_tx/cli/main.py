@@ -25,14 +25,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 COMMANDS = ("prepare", "train", "evaluate", "score")  # each a module of `jobs`: `parser()` and `run(spark, options)`
-HELP = """usage: sparknlp-tx COMMAND [FLAGS]
-
-{commands}
-  explain COMMAND  what it would do and take, without doing it: the same as COMMAND --explain
-
-  sparknlp-tx COMMAND --help          every flag, with examples
-  sparknlp-tx --completion bash|zsh   a script for the shell: eval "$(sparknlp-tx --completion bash)"
-  sparknlp-tx --version"""
+EPILOG = """\
+sparknlp-tx COMMAND --help          every flag, with examples
+sparknlp-tx explain COMMAND ...     what it would do and take, without doing it: the same as COMMAND --explain
+sparknlp-tx --completion bash|zsh   a script for the shell: eval "$(sparknlp-tx --completion bash)"
+sparknlp-tx --version"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,25 +129,34 @@ def _about(what: str, words: list[str]) -> str:
     if what == "--version":
         return __version__
     if what == "--completion":
-        return _completion(words[0] if words else "")
-    first_lines = ((name, (_job(name).__doc__ or "").splitlines()[0]) for name in COMMANDS)
-    return HELP.format(commands="\n".join(f"  {name:<15}  {line}" for name, line in first_lines))
+        import shtab
+
+        shell = words[0] if words else ""
+        if shell not in shtab.SUPPORTED_SHELLS:
+            raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
+        return shtab.complete(whole_parser(), shell)
+    return whole_parser().format_help().rstrip()
 
 
-def _completion(shell: str) -> str:
-    """A script that completes commands and flags, made by `shtab`."""
-    import shtab
+def whole_parser() -> argparse.ArgumentParser:
+    """All commands and their flags in one tree of parsers, for the help and for the shells' completion."""
 
-    if shell not in shtab.SUPPORTED_SHELLS:
-        raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
-    whole = argparse.ArgumentParser("sparknlp-tx")
-    commands = whole.add_subparsers()
-    explained = commands.add_parser("explain", help="what a command would do and take").add_subparsers()
-    for name, parsers in ((name, parsers) for name in COMMANDS for parsers in (commands, explained)):
-        job = _job(name)
-        line = (job.__doc__ or "").splitlines()[0]
-        parsers.add_parser(name, parents=[job.parser()], add_help=False, help=line, description=line)
-    return shtab.complete(whole, shell)
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        return argparse.RawDescriptionHelpFormatter(prog, max_help_position=20, width=120)
+
+    whole = argparse.ArgumentParser("sparknlp-tx", epilog=EPILOG, formatter_class=formatter, add_help=False)
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND")
+    parsers = {name: _job(name).parser() for name in COMMANDS}
+    _add_commands(commands, parsers)
+    explain = commands.add_parser("explain", help="what a command would do and take, without doing it")
+    _add_commands(explain.add_subparsers(title="commands", metavar="COMMAND"), parsers)
+    return whole
+
+
+def _add_commands(to: Any, parsers: dict[str, argparse.ArgumentParser]) -> None:
+    for name, parser in parsers.items():
+        line = (parser.description or "").splitlines()[0]
+        to.add_parser(name, parents=[parser], add_help=False, help=line.replace("%", "%%"), description=line)
 
 
 def _session(make: Callable[[], "SparkSession"]) -> tuple["SparkSession", bool]:

@@ -1,6 +1,5 @@
 """The training job and its parts: what is refused beforehand, and what no later fault may take away."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -13,16 +12,12 @@ from sparknlp_tx.inference.decision_rules import SINGLE, decision_rule
 from sparknlp_tx.training.fit_folder import FOLDER, fit_folder
 
 
-def options(path, overwrite=False):
-    return argparse.Namespace(model_dir=str(path), overwrite=overwrite, registered_model=None)
-
-
 def test_a_model_dir_under_a_file_is_refused(tmp_path):
     from sparknlp_tx.cli.commands.train import _check_model_dir
 
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a file at"):
-        _check_model_dir(options(tmp_path / "file" / "models" / "one"))
+        _check_model_dir(str(tmp_path / "file" / "models" / "one"), overwrite=False)
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a folder", "dangling"])
@@ -32,9 +27,7 @@ def test_a_link_is_followed(there, tmp_path):
     if there:
         (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    given = options(tmp_path / "link", overwrite=True)
-    _check_model_dir(given)
-    assert given.model_dir == str(tmp_path / "real")
+    assert _check_model_dir(str(tmp_path / "link"), overwrite=True) == str(tmp_path / "real")
 
 
 class Saved:
@@ -55,7 +48,7 @@ def test_a_model_that_cannot_be_saved_is_kept_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = Saved()
     with pytest.raises(JobError) as told:
-        _save(model, options("/full/model"))
+        _save(model, "/full/model", overwrite=False)
     assert model.saved.startswith(str(tmp_path))
     assert model.saved in str(told.value)
     assert "No space left" in str(told.value)

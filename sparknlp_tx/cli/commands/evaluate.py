@@ -11,14 +11,16 @@ JSON object with all metrics.
 """
 
 import argparse
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from sparknlp_tx.cli.commands.common import add_model_flags, explained
+from sparknlp_tx.cli.commands.common import CommandResult, Explained, add_model_flags
 from sparknlp_tx.cli.flags import make_parser, set_params
 from sparknlp_tx.files import local_path
 from sparknlp_tx.ml.evaluate import evaluate_rows
+from sparknlp_tx.ml.model import TransformerClassificationModel
 from sparknlp_tx.progress import say
 from sparknlp_tx.spark import tables
 
@@ -45,54 +47,118 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@dataclass(kw_only=True)
+class EvaluateResult(CommandResult):
+    """What `evaluate` found.
+
+    Attributes:
+        input: the table.
+        metrics: by way: `model`, and `tfidf` and `zero_shot` where they were asked for; each metrics by name.
+    """
+
+    command = "evaluate"
+    input: str
+    metrics: dict[str, dict[str, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON object; each way has its metrics under its own name."""
+        return {"job": self.command, "input": self.input, **self.metrics, **self.run}
+
+
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a model on a table, and the baselines that are asked for on the same rows."""
+    """Call `evaluate` with the flags' values."""
+    return evaluate(
+        spark,
+        model=options.model,
+        input=options.input,
+        label_col=options.label_col,
+        tfidf=options.tfidf,
+        zero_shot=options.zero_shot,
+        zero_shot_rows=options.zero_shot_rows,
+        pictures=options.pictures,
+        experiment=options.experiment,
+        params=options.params,
+        explain=options.explain,
+    ).as_dict()
+
+
+def evaluate(
+    spark: SparkSession,
+    *,
+    model: str,
+    input: str,
+    label_col: str | None = None,
+    tfidf: str | None = None,
+    zero_shot: str | None = None,
+    zero_shot_rows: int = 200,
+    pictures: str | None = None,
+    experiment: str | None = None,
+    params: dict[str, str] | None = None,
+    explain: bool = False,
+) -> EvaluateResult | Explained:
+    """Measure a model on a labelled table, and the baselines that are asked for on the same rows.
+
+    Args:
+        model: a model directory or an MLflow URI.
+        input: name or folder of the table.
+        label_col: column of the true labels; default the model's.
+        tfidf: training table for TF-IDF with a linear model; default none.
+        zero_shot: a checkpoint for natural language inference, asked about `zero_shot_rows` rows; default none.
+        pictures: a folder for pictures and a list of the worst mistakes; default none.
+        experiment: of MLflow, to log to; default none.
+        params: Params by name, with their values as texts.
+
+    Raises:
+        InputError: the table, the model or a folder is refused; nothing was touched.
+    """
     from sparknlp_tx.tracking.models import load_model
     from sparknlp_tx.tracking.runs import check_tracking
 
-    read = tables.open_table(spark, options.input)
-    df = read.df
-    if options.pictures:
+    read = tables.open_table(spark, input)
+    if pictures:
         from sparknlp_tx.metrics.plots import check_pictures_folder
 
-        check_pictures_folder(options.pictures, [options.input, options.model])
-    model = set_params(load_model(options.model), options.params)
-    if options.label_col:
-        model.setLabelCol(options.label_col)
-    model.check_labelled(df)
-    if options.explain:
-        return explained("evaluate", model.explain(df))
-    tracking = check_tracking(options.experiment) if options.experiment is not None else None
-    trained = tables.read_table(spark, options.tfidf) if options.tfidf else None
+        check_pictures_folder(pictures, [input, model])
+    loaded: TransformerClassificationModel = set_params(load_model(model), params or {})
+    if label_col:
+        loaded.setLabelCol(label_col)
+    loaded.check_labelled(read.df)
+    if explain:
+        return Explained.plan("evaluate", loaded.explain(read.df))
+    tracking = check_tracking(experiment) if experiment is not None else None
+    trained = tables.read_table(spark, tfidf) if tfidf else None
     if trained is not None:
-        model.check_labelled(trained)
-    scored = evaluate_rows(model, df, texts=bool(options.pictures))
+        loaded.check_labelled(trained)
+    scored = evaluate_rows(loaded, read.df, texts=bool(pictures))
     found = {"model": scored.metrics}
-    columns = (model.decision, model.text_columns, model.getLabelCol(), model.weight_column)
-    if options.pictures and scored.texts and scored.logits is not None:
+    if pictures and scored.texts and scored.logits is not None:
         from sparknlp_tx.metrics.plots import draw_scores
 
-        draw_scores(model.decision, scored.logits, scored.truth, scored.texts, local_path(options.pictures))
+        draw_scores(loaded.decision, scored.logits, scored.truth, scored.texts, local_path(pictures))
+    columns = (loaded.decision, loaded.text_columns, loaded.getLabelCol(), loaded.weight_column)
     if trained is not None:
         from sparknlp_tx.evaluation.baselines import tfidf_baseline
 
-        found["tfidf"] = tfidf_baseline(trained, df, *columns)
-    if options.zero_shot:
+        found["tfidf"] = tfidf_baseline(trained, read.df, *columns)
+    if zero_shot:
         from sparknlp_tx.evaluation.baselines import zero_shot_baseline
 
-        found["zero_shot"] = zero_shot_baseline(df, *columns, options.zero_shot, options.zero_shot_rows)
+        found["zero_shot"] = zero_shot_baseline(read.df, *columns, zero_shot, zero_shot_rows)
     for way, metrics in found.items():
-        say(
-            f"{way}: "
-            + ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
-            + f", {metrics['rows']} rows"
-        )
-    result = {"job": "evaluate", "model": options.model, "input": options.input, **found}
-    return result | (_log(tracking, options, read.version, found) if tracking else {})
+        figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
+        say(f"{way}: {figures}, {metrics['rows']} rows")
+    result = EvaluateResult(input=input, metrics=found)
+    if tracking is not None:
+        result.run = _log(tracking, {"model": model, **(params or {})}, read, found, pictures)
+    return result
 
 
 def _log(
-    place: "Tracking", options: argparse.Namespace, version: int | None, found: dict[str, dict[str, float]]
+    tracking: "Tracking",
+    params: dict[str, str],
+    read: tables.OpenedTable,
+    found: dict[str, dict[str, float]],
+    pictures: str | None,
 ) -> dict[str, Any]:
     """Log the metrics to MLflow, as far as it takes them: `test.accuracy` of the model, `tfidf.accuracy` of a baseline."""
     import mlflow
@@ -100,12 +166,12 @@ def _log(
     from sparknlp_tx.tracking.run_data import log_data
     from sparknlp_tx.tracking.runs import logged_run
 
-    with logged_run(place) as run:
-        run.log("params", mlflow.log_params, {"model": options.model, **options.params})
-        run.log("data", log_data, options.input, version, "test")
+    with logged_run(tracking) as run:
+        run.log("params", mlflow.log_params, params)
+        run.log("data", log_data, read.name.text, read.version, "test")
         for way, metrics in found.items():
             prefix = "test" if way == "model" else way
             run.log(way, mlflow.log_metrics, {f"{prefix}.{name}": value for name, value in metrics.items()})
-        if options.pictures:
-            run.log("pictures", mlflow.log_artifacts, str(local_path(options.pictures)), "pictures")
+        if pictures:
+            run.log("pictures", mlflow.log_artifacts, str(local_path(pictures)), "pictures")
     return run.result()

@@ -23,14 +23,19 @@ import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from sparknlp_tx.cli.commands.common import CommandResult, Explained
 from sparknlp_tx.cli.flags import make_parser
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say, since
 from sparknlp_tx.spark import tables
+
+if TYPE_CHECKING:
+    from sparknlp_tx.data.corpora import Source
 
 LABEL_TYPES = ("string", "boolean", "int", "bigint", "double")
 
@@ -59,14 +64,28 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Write a corpus as Delta tables and profile it."""
-    from sparknlp_tx.data.corpora import Source, read_corpus
-    from sparknlp_tx.data.delimited import Dialect
-    from sparknlp_tx.data.prepared_tables import ready, write_corpus
-    from sparknlp_tx.data.profile import profile, save_profile
+@dataclass(kw_only=True)
+class PrepareResult(CommandResult):
+    """What `prepare` wrote.
 
-    begin = time.monotonic()
+    Attributes:
+        tables: names or folders by split, and `labels`; rows: how many by split.
+        profile: where the profile lies: a file, or a table.
+        seconds: the whole command.
+    """
+
+    command = "prepare"
+    tables: dict[str, str]
+    rows: dict[str, int]
+    profile: str
+    seconds: float
+
+
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+    """Call `prepare` with the flags' values."""
+    from sparknlp_tx.data.corpora import Source
+    from sparknlp_tx.data.delimited import Dialect
+
     source = Source(
         source=options.source,
         path=options.path,
@@ -83,37 +102,75 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
             _character(options.escape, "--escape"),
         ),
     )
-    name = options.name or _short_name(options.source)
-    _check_output(spark, options)
-    if options.checkpoint:
+    return prepare(
+        spark,
+        source=source,
+        output=options.output,
+        name=options.name,
+        checkpoint=options.checkpoint,
+        seed=options.seed,
+        explain=options.explain,
+    ).as_dict()
+
+
+def prepare(
+    spark: SparkSession,
+    *,
+    source: "Source | str",
+    output: str,
+    name: str | None = None,
+    checkpoint: str | None = None,
+    seed: int = 42,
+    explain: bool = False,
+) -> PrepareResult | Explained:
+    """Write a corpus as Delta tables and profile it.
+
+    Args:
+        source: what to read, or its name alone.
+        output: a folder, or `catalog.schema`.
+        name: prefix of the tables in a schema; default from the source.
+        checkpoint: whose sub-words the profile counts as well; default none.
+        seed: of the splits and of the rows' order.
+
+    Raises:
+        InputError: the source cannot be read as it was written, or the output is no place for tables; nothing was written.
+    """
+    from sparknlp_tx.data.corpora import Source, read_corpus
+    from sparknlp_tx.data.prepared_tables import ready, write_corpus
+    from sparknlp_tx.data.profile import profile, save_profile
+
+    begin = time.monotonic()
+    source = Source(source) if isinstance(source, str) else source
+    _check_output(spark, output, source.path or source.source)
+    if checkpoint:
         from sparknlp_tx.training.checkpoint import check_checkpoint
 
-        check_checkpoint(options.checkpoint)
+        check_checkpoint(checkpoint)
     splits = read_corpus(spark, source)
-    if options.explain:
-        return _explained(splits, options)
-    corpus = ready(spark, splits, options.seed)
+    if explain:
+        return _explained(splits, output)
+    corpus = ready(spark, splits, seed)
     with ThreadPoolExecutor(1) as pool:
-        early = pool.submit(profile, corpus.splits, options.checkpoint) if corpus.is_small else None
-        written = write_corpus(spark, corpus, options.output, name)
+        early = pool.submit(profile, corpus.splits, checkpoint) if corpus.is_small else None
+        written = write_corpus(spark, corpus, output, name or _short_name(source.source))
         read = {split: tables.read_table(spark, table) for split, table in written.items() if split != "labels" and not early}
-        report = early.result() if early else profile(read, options.checkpoint)
-    kept = save_profile(spark, report, options.output, name)
+        report = early.result() if early else profile(read, checkpoint)
+    kept = save_profile(spark, report, output, name or _short_name(source.source))
     print_profile(report)
     rows = {split: part["rows"] for split, part in report["splits"].items()}
     for split in (split for split, number in rows.items() if not number):
         say(f"warning: {split} has no rows: there are too few to take some; leave --{split} out in train")
-    return {"job": "prepare", "tables": written, "rows": rows, "profile": kept, "seconds": since(begin)}
+    return PrepareResult(tables=written, rows=rows, profile=kept, seconds=since(begin))
 
 
-def _explained(splits: dict[str, DataFrame], options: argparse.Namespace) -> dict[str, Any]:
+def _explained(splits: dict[str, DataFrame], output: str) -> Explained:
     """What would be read, without writing it."""
     columns = {split: [f"{name} {kind}" for name, kind in df.dtypes] for split, df in splits.items()}
     for split, named in columns.items():
         say(f"{split}: {', '.join(named)}")
     missing = [split for split in ("validation", "test") if split not in splits]
-    say(f"to {options.output}" + (f", with {' and '.join(missing)} carved out of train" if missing else ""))
-    return {"job": "prepare", "explain": {"splits": columns, "output": options.output, "carved": missing}, "problems": []}
+    say(f"to {output}" + (f", with {' and '.join(missing)} carved out of train" if missing else ""))
+    return Explained("prepare", {"splits": columns, "output": output, "carved": missing})
 
 
 def _character(text: str | None, flag: str) -> str | None:
@@ -133,19 +190,18 @@ def _short_name(source: str) -> str:
     return re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_") or "corpus"
 
 
-def _check_output(spark: SparkSession, options: argparse.Namespace) -> None:
+def _check_output(spark: SparkSession, output: str, read: str) -> None:
     """Raise InputError where the output is no place for tables, or is what is read."""
-    if not tables.is_path(options.output):
-        if not spark.catalog.databaseExists(options.output):
-            remedy = f"Create it: CREATE SCHEMA {options.output}. For a folder write ./{options.output}."
-            raise InputError(f"a schema {options.output!r}", "none of that name", remedy)
-        target = options.output + "."
+    if not tables.is_path(output):
+        if not spark.catalog.databaseExists(output):
+            remedy = f"Create it: CREATE SCHEMA {output}. For a folder write ./{output}."
+            raise InputError(f"a schema {output!r}", "none of that name", remedy)
+        target = output + "."
     else:
-        target = tables.full_path(options.output) + "/"
-    read = options.path or options.source
+        target = tables.full_path(output) + "/"
     read = tables.full_path(read) + "/" if tables.is_path(read) else read
     if read.startswith(target):
-        raise InputError("an output that is not what is read", options.output, "Name another folder or schema.")
+        raise InputError("an output that is not what is read", output, "Name another folder or schema.")
 
 
 def print_profile(report: dict[str, Any]) -> None:

@@ -13,12 +13,13 @@ they are logged to MLflow, too. --explain says beforehand, and writes nothing: d
 
 import argparse
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparknlp_tx.cli.commands.common import add_model_flags, explained
+from sparknlp_tx.cli.commands.common import CommandResult, Explained, add_model_flags
 from sparknlp_tx.cli.flags import make_parser, set_params
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.ml.model import TransformerClassificationModel
@@ -41,8 +42,60 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@dataclass(kw_only=True)
+class ScoreResult(CommandResult):
+    """What `score` did.
+
+    Attributes:
+        output: the table; version: the one that was written, None where its history does not tell.
+        rows: how many were written; seconds: the whole command.
+        metrics: the counters of `ScoringObservation.metrics`; empty where Spark does not tell them.
+    """
+
+    command = "score"
+    output: str
+    version: int | None
+    rows: int | None
+    seconds: float
+    metrics: dict[str, float]
+
+
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Score a Delta table into another, or explain how that would be done.
+    """Call `score` with the flags' values."""
+    return score(
+        spark,
+        model=options.model,
+        input=options.input,
+        output=options.output,
+        mode=options.mode,
+        keep_cols=options.keep_cols,
+        experiment=options.experiment,
+        params=options.params,
+        explain=options.explain,
+    ).as_dict()
+
+
+def score(
+    spark: SparkSession,
+    *,
+    model: str,
+    input: str,
+    output: str | None = None,
+    mode: str = "overwrite",
+    keep_cols: list[str] | None = None,
+    experiment: str | None = None,
+    params: dict[str, str] | None = None,
+    explain: bool = False,
+) -> ScoreResult | Explained:
+    """Score a table into another, or explain how that would be done.
+
+    Args:
+        model: a model directory or an MLflow URI.
+        input, output: names or folders of tables, see `spark.tables`; the output may be left out to explain.
+        mode: `overwrite` or `append`.
+        keep_cols: input columns to keep; default all.
+        experiment: of MLflow, to log to; default none.
+        params: Params by name, with their values as texts.
 
     Raises:
         InputError: the input, the output or the model is refused; nothing was touched.
@@ -52,40 +105,42 @@ def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     from sparknlp_tx.tracking.runs import check_tracking
 
     begin = time.monotonic()
-    if not options.output and not options.explain:
+    if not output and not explain:
         raise InputError("--output TABLE, or --explain", "neither", "Name the table to write.")
-    read = tables.open_table(spark, options.input)
-    kept = _kept(read.df, options.keep_cols)
-    output = Output(spark, options.output, options.mode) if options.output else None
-    if output is not None:
-        output.check_apart(read)
-    model = set_params(load_model(options.model), options.params)
-    scored, observation = model.observe(read.df)
+    read = tables.open_table(spark, input)
+    kept = _kept(read.df, keep_cols)
+    target = Output(spark, output, mode) if output else None
+    if target is not None:
+        target.check_apart(read)
+    loaded: TransformerClassificationModel = set_params(load_model(model), params or {})
+    scored, observation = loaded.observe(read.df)
     scores = scored.columns[len(read.df.columns) :]
     rows = scored.select(*(F.col(tables.quoted(name)) for name in [*kept, *scores]))
     rows = _without_labels(rows, scores)
-    if output is not None:
-        output.check_columns(rows.schema)
-    tracking = check_tracking(options.experiment) if options.experiment is not None else None
-    if options.explain or output is None:
-        return explained("score", model.explain(read.df))
-    model.check_executors(spark)
-    output.check_constraints(read.df)
-    output.create(rows.schema)
-    output.write(rows)
+    if target is not None:
+        target.check_columns(rows.schema)
+    tracking = check_tracking(experiment) if experiment is not None else None
+    if explain or target is None:
+        return Explained.plan("score", loaded.explain(read.df))
+    loaded.check_executors(spark)
+    target.check_constraints(read.df)
+    target.create(rows.schema)
+    target.write(rows)
     metrics = observation.metrics
-    result = _result(options, output, metrics, begin)
-    return result | (_log(tracking, options, model, read, metrics) if tracking else {}) | {"metrics": metrics}
+    result = _result(target, metrics, begin)
+    if tracking is not None:
+        result.run = _log(tracking, loaded, model, read, result)
+    return result
 
 
-def _result(options: argparse.Namespace, output: Output, metrics: dict[str, float], begin: float) -> dict[str, Any]:
-    """What was done; nothing in it can make a job fail whose table is written."""
-    version, rows = output.written()
+def _result(target: Output, metrics: dict[str, float], begin: float) -> ScoreResult:
+    """What was done; nothing in it can make a command fail whose table is written."""
+    version, rows = target.written()
     rows = int(metrics["rows"]) if rows is None and metrics else rows
     seconds = since(begin)
     amount = "the rows" if rows is None else f"{rows:,} rows in {seconds} s, {rows / max(seconds, 1e-9):,.0f} rows/s,"
-    say(f"scored {amount} to {options.output} (version {version})")
-    return {"job": "score", "output": options.output, "version": version, "rows": rows, "seconds": seconds}
+    say(f"scored {amount} to {target.text} (version {version})")
+    return ScoreResult(output=target.text, version=version, rows=rows, seconds=seconds, metrics=metrics)
 
 
 def _kept(df: DataFrame, names: list[str] | None) -> list[str]:
@@ -114,20 +169,16 @@ def _without_labels(df: DataFrame, scores: list[str]) -> DataFrame:
 
 
 def _log(
-    found: "Tracking",
-    options: argparse.Namespace,
-    model: TransformerClassificationModel,
-    read: tables.OpenedTable,
-    metrics: dict[str, float],
+    tracking: "Tracking", model: TransformerClassificationModel, uri: str, read: tables.OpenedTable, result: ScoreResult
 ) -> dict[str, Any]:
-    """Log a finished job to MLflow, as far as it takes it."""
+    """Log a finished command to MLflow, as far as it takes it."""
     import mlflow
 
     from sparknlp_tx.tracking.run_data import log_data, log_scoring
     from sparknlp_tx.tracking.runs import logged_run
 
-    with logged_run(found) as run:
-        run.log("how it was scored", log_scoring, model, options.model, metrics)
-        run.log("the input", log_data, options.input, read.version, "scoring")
-        run.log("the output", mlflow.set_tag, "output", options.output)
+    with logged_run(tracking) as run:
+        run.log("how it was scored", log_scoring, model, uri, result.metrics)
+        run.log("the input", log_data, read.name.text, read.version, "scoring")
+        run.log("the output", mlflow.set_tag, "output", result.output)
     return run.result()

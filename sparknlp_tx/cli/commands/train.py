@@ -15,12 +15,13 @@ import logging
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparknlp_tx.cli.commands.common import explained
+from sparknlp_tx.cli.commands.common import CommandResult, Explained
 from sparknlp_tx.cli.flags import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, JobError, input_error_in, reason_of
 from sparknlp_tx.files import check_space, local_path
@@ -53,40 +54,110 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
-    """Check all that can be known, fit on a Delta table, save, evaluate, log it all to MLflow.
+@dataclass(kw_only=True)
+class TrainResult(CommandResult):
+    """What `train` did.
 
-    The model is saved before all else that could fail; pictures and logging do not fail the job.
+    Attributes:
+        model_dir: where the model lies.
+        model_uri: of the logged model; None if MLflow did not take it.
+        registered_model, registered_version: None if the model was not registered.
+        labels: how many; train_rows, train_seconds, rows_per_second, device: of the training.
+        metrics: of the tables that were evaluated, as `test.accuracy`; and `seconds_per_1000_rows`.
+    """
+
+    command = "train"
+    model_dir: str
+    model_uri: str | None
+    registered_model: str | None
+    registered_version: str | None
+    labels: int
+    train_rows: int
+    train_seconds: float
+    rows_per_second: float
+    device: str
+    metrics: dict[str, float]
+
+
+def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
+    """Call `train` with the flags' values."""
+    return train(
+        spark,
+        train=options.train,
+        model_dir=options.model_dir,
+        validation=options.validation,
+        test=options.test,
+        overwrite=options.overwrite,
+        experiment=options.experiment,
+        registered_model=options.registered_model,
+        params=options.params,
+        training_args=options.extra,
+        explain=options.explain,
+    ).as_dict()
+
+
+def train(
+    spark: SparkSession,
+    *,
+    train: str,
+    model_dir: str,
+    validation: str | None = None,
+    test: str | None = None,
+    overwrite: bool = False,
+    experiment: str | None = None,
+    registered_model: str | None = None,
+    params: dict[str, str] | None = None,
+    training_args: dict[str, Any] | None = None,
+    explain: bool = False,
+) -> TrainResult | Explained:
+    """Check all that can be known, fit on a table, save, evaluate, log it all to MLflow.
+
+    The model is saved before all else that could fail; pictures and logging do not fail the command.
+
+    Args:
+        train, validation, test: names or folders of tables; the epoch that is best on `validation` is kept.
+        model_dir: where the model goes; overwrite: replace what is there.
+        experiment: of MLflow; default MLflow's own choice. registered_model: the name to register the model under; default none.
+        params: Params of `TransformerClassifier` by name, with their values as texts.
+        training_args: other fields of `transformers.TrainingArguments`.
+
+    Raises:
+        InputError: what was given is refused; nothing was touched.
+        JobError: the training had begun; says what stands and what does not.
     """
     from sparknlp_tx.tracking.runs import check_tracking, logged_run
 
-    _check_model_dir(options)
-    splits = {name: getattr(options, name) for name in ("train", "validation", "test") if getattr(options, name)}
+    model_dir = _check_model_dir(model_dir, overwrite)
+    named = {"train": train, "validation": validation, "test": test}
+    splits = {split: table for split, table in named.items() if table}
     read = {split: tables.open_table(spark, table) for split, table in splits.items()}
     frames = {split: opened.df for split, opened in read.items()}
-    estimator, rows = _training_rows(frames, _estimator(options))
-    if options.explain:
-        return explained("train", estimator.explain(rows))
-    tracking = check_tracking(options.experiment, options.registered_model)
+    estimator, rows = _training_rows(frames, _estimator(params or {}, training_args or {}))
+    if explain:
+        return Explained.plan("train", estimator.explain(rows))
+    tracking = check_tracking(experiment, registered_model)
     estimator.check(rows)
     with logged_run(tracking) as run:
         _log_inputs(run, splits, {split: opened.version for split, opened in read.items()})
         model = estimator.fit(rows)
-        _save(model, options)
-        metrics, pictures = _evaluated(model, frames, options)
-        logged = _log(run, model, metrics, pictures, options)
-        result = _train_result(options, run, model, metrics, logged)
-        _check_registered(options, run, logged)
-    return result | {name: value for name, value in run.result().items() if name == "not_logged"}
+        _save(model, model_dir, overwrite)
+        metrics, pictures = _evaluated(model, frames, model_dir)
+        logged = _log(run, model, metrics, pictures, registered_model)
+        result = _result(model_dir, registered_model, model, metrics, logged)
+        _check_registered(result, run)
+    result.run = run.result()
+    return result
 
 
-def _check_model_dir(options: argparse.Namespace) -> None:
-    """Raise InputError where a model cannot be saved at --model-dir; a link there is followed, to where it points."""
-    given = local_path(options.model_dir)
+def _check_model_dir(model_dir: str, overwrite: bool) -> str:
+    """The folder to save the model at; a link is followed to where it points.
+
+    Raises:
+        InputError: a model cannot be saved there.
+    """
+    given = local_path(model_dir)
     target = Path(os.path.realpath(given))
-    if given.is_symlink():
-        options.model_dir = str(target)
-    check_absent(target, options.overwrite)
+    check_absent(target, overwrite)
     above = next(folder for folder in target.parents if folder.exists())
     if not above.is_dir():
         raise InputError(f"a folder for {given}", f"a file at {above}", "Give another --model-dir.")
@@ -95,24 +166,25 @@ def _check_model_dir(options: argparse.Namespace) -> None:
             f"a folder that can be written, for {given}", f"none, {above} is read-only", "Give another --model-dir."
         )
     check_space(above, LEAST_BYTES, "the model")
+    return str(target) if given.is_symlink() else model_dir
 
 
-def _save(model: TransformerClassificationModel, options: argparse.Namespace) -> None:
+def _save(model: TransformerClassificationModel, model_dir: str, overwrite: bool) -> None:
     """Save the model at --model-dir; where that fails by now, in a folder of the temporary one that is kept.
 
     Raises:
         JobError: it is not at --model-dir; says where it is.
     """
     try:
-        model.write().overwrite().save(options.model_dir) if options.overwrite else model.save(options.model_dir)
+        model.write().overwrite().save(model_dir) if overwrite else model.save(model_dir)
     except Exception as error:
         kept = Path(tempfile.mkdtemp(prefix="sparknlp_tx-kept-")) / "model"
         try:
             model.save(str(kept))
         except Exception as other:
-            what = f"The model was trained, but could be saved neither at {options.model_dir} ({reason_of(error)}) nor at {kept} ({reason_of(other)})."
+            what = f"The model was trained, but could be saved neither at {model_dir} ({reason_of(error)}) nor at {kept} ({reason_of(other)})."
             raise JobError(f"{what} Free some space and train again.") from error
-        what = f"The model was trained, but could not be saved at {options.model_dir} ({reason_of(error)})."
+        what = f"The model was trained, but could not be saved at {model_dir} ({reason_of(error)})."
         raise JobError(f"{what} It is whole at {kept}: copy it from there. Nothing was evaluated or logged of it.") from error
 
 
@@ -125,19 +197,19 @@ def _log_inputs(run: "LoggedRun", splits: dict[str, str], versions: dict[str, in
 
 
 def _evaluated(
-    model: TransformerClassificationModel, frames: dict[str, DataFrame], options: argparse.Namespace
+    model: TransformerClassificationModel, frames: dict[str, DataFrame], model_dir: str
 ) -> tuple[dict[str, float], Path]:
     """The metrics, and the folder of the pictures.
 
     Raises:
         JobError: scoring failed; the model stands.
     """
-    pictures = local_path(options.model_dir) / "pictures"
+    pictures = local_path(model_dir) / "pictures"
     try:
         return _evaluate(model, frames, pictures), pictures
     except Exception as error:
-        what = f"The model was trained and is whole at {options.model_dir}, but could not be evaluated: {input_error_in(error) or reason_of(error)}"
-        raise JobError(f"{what} Evaluate it with: sparknlp-tx evaluate --model {options.model_dir} --input TABLE.") from error
+        what = f"The model was trained and is whole at {model_dir}, but could not be evaluated: {input_error_in(error) or reason_of(error)}"
+        raise JobError(f"{what} Evaluate it with: sparknlp-tx evaluate --model {model_dir} --input TABLE.") from error
 
 
 def _log(
@@ -145,7 +217,7 @@ def _log(
     model: TransformerClassificationModel,
     metrics: dict[str, float],
     pictures: Path,
-    options: argparse.Namespace,
+    registered_model: str | None,
 ) -> "ModelInfo | None":
     """Log what came of the training; the model last, as it takes longest. Returns what MLflow says of the model."""
     import mlflow
@@ -160,28 +232,28 @@ def _log(
         run.log("pictures", mlflow.log_artifacts, str(pictures), "pictures")
     last = model.summary["history"][-1]["step"] if model.summary["history"] else 0  # beside the last of those on the way
     run.log("metrics", mlflow.log_metrics, metrics, step=last)
-    return run.log_once("the model", log_model, model, registered_model_name=options.registered_model)
+    return run.log_once("the model", log_model, model, registered_model_name=registered_model)
 
 
-def _check_registered(options: argparse.Namespace, run: "LoggedRun", logged: "ModelInfo | None") -> None:
+def _check_registered(result: TrainResult, run: "LoggedRun") -> None:
     """Raise JobError where the model was to be registered and is not."""
-    if options.registered_model is not None and (logged is None or logged.registered_model_version is None):
+    if result.registered_model is not None and result.registered_version is None:
         raise JobError(
-            f"The model is whole at {options.model_dir} (MLflow run {run.run_id}), but is not registered as "
-            f"{options.registered_model!r}; not logged: {', '.join(run.not_logged) or 'nothing else'}. Load it with "
+            f"The model is whole at {result.model_dir} (MLflow run {run.run_id}), but is not registered as "
+            f"{result.registered_model!r}; not logged: {', '.join(run.not_logged) or 'nothing else'}. Load it with "
             "TransformerClassificationModel.load and log it with sparknlp_tx.log_model when MLflow answers."
         )
 
 
-def _estimator(options: argparse.Namespace) -> TransformerClassifier:
+def _estimator(params: dict[str, str], training_args: dict[str, Any]) -> TransformerClassifier:
     estimator = TransformerClassifier()
-    set_params(estimator, options.params)
-    twice = set(estimator.getTrainingArgs()) & set(options.extra)
+    set_params(estimator, params)
+    twice = set(estimator.getTrainingArgs()) & set(training_args)
     if twice:
         raise InputError(
             "each training setting once", f"{min(twice)} as a flag and in --training-args", "Take one of them out."
         )
-    return estimator.setTrainingArgs(estimator.getTrainingArgs() | options.extra)
+    return estimator.setTrainingArgs(estimator.getTrainingArgs() | training_args)
 
 
 def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> tuple[TransformerClassifier, DataFrame]:
@@ -225,25 +297,22 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
     return metrics
 
 
-def _train_result(
-    options: argparse.Namespace,
-    run: "LoggedRun",
+def _result(
+    model_dir: str,
+    registered_model: str | None,
     model: TransformerClassificationModel,
     metrics: dict[str, float],
     logged: "ModelInfo | None",
-) -> dict[str, Any]:
-    return {
-        "job": "train",
-        "model_dir": options.model_dir,
-        "run_id": run.run_id,
-        "experiment_id": run.experiment_id,
-        "model_uri": logged.model_uri if logged else None,
-        "registered_model": options.registered_model,
-        "registered_version": logged.registered_model_version if logged else None,
-        "labels": model.numClasses,
-        "train_rows": model.summary["train_rows"],
-        "train_seconds": round(model.summary["train_seconds"], 1),
-        "rows_per_second": round(model.summary["rows_per_second"], 1),
-        "device": model.summary["device"],
-        "metrics": metrics,
-    }
+) -> TrainResult:
+    return TrainResult(
+        model_dir=model_dir,
+        model_uri=logged.model_uri if logged else None,
+        registered_model=registered_model,
+        registered_version=logged.registered_model_version if logged else None,
+        labels=model.numClasses,
+        train_rows=model.summary["train_rows"],
+        train_seconds=round(model.summary["train_seconds"], 1),
+        rows_per_second=round(model.summary["rows_per_second"], 1),
+        device=model.summary["device"],
+        metrics=metrics,
+    )
