@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 COMMANDS = ("prepare", "train", "evaluate", "score")  # each a module of `jobs`: `parser()` and `run(spark, options)`
-EPILOG = """\
-sparknlp-tx COMMAND --help          every flag, with examples
-sparknlp-tx explain COMMAND ...     what it would do and take, without doing it: the same as COMMAND --explain
-sparknlp-tx --completion bash|zsh   a script for the shell: eval "$(sparknlp-tx --completion bash)"
-sparknlp-tx --version"""
+HELP = """usage: sparknlp-tx COMMAND [FLAGS]
+
+{commands}
+  explain COMMAND  what it would do and take, without doing it: the same as COMMAND --explain
+
+  sparknlp-tx COMMAND --help          every flag, with examples
+  sparknlp-tx --completion bash|zsh   a script for the shell: eval "$(sparknlp-tx --completion bash)"
+  sparknlp-tx --version"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -135,28 +138,30 @@ def _about(what: str, words: list[str]) -> str:
         if shell not in shtab.SUPPORTED_SHELLS:
             raise InputError("a shell", repr(shell), nearest(shell, shtab.SUPPORTED_SHELLS))
         return shtab.complete(whole_parser(), shell)
-    return whole_parser().format_help().rstrip()
+    lines = {name: _summary(parser) for name, parser in parsers().items()}
+    return HELP.format(commands="\n".join(f"  {name:<15}  {line}" for name, line in lines.items()))
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """All commands and their flags in one tree of parsers, for the help and for the shells' completion."""
+    """All commands and their flags in one tree of parsers, for the shells' completion."""
 
-    def formatter(prog: str) -> argparse.HelpFormatter:
-        return argparse.RawDescriptionHelpFormatter(prog, max_help_position=20, width=120)
-
-    whole = argparse.ArgumentParser("sparknlp-tx", epilog=EPILOG, formatter_class=formatter, add_help=False)
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    parsers = {name: _job(name).parser() for name in COMMANDS}
-    _add_commands(commands, parsers)
-    explain = commands.add_parser("explain", help="what a command would do and take, without doing it")
-    _add_commands(explain.add_subparsers(title="commands", metavar="COMMAND"), parsers)
+    whole = argparse.ArgumentParser("sparknlp-tx", add_help=False)
+    commands = whole.add_subparsers()
+    explained = commands.add_parser("explain", help="what a command would do and take").add_subparsers()
+    for name, parser in parsers().items():
+        line = _summary(parser)
+        for tree in (commands, explained):
+            tree.add_parser(name, parents=[parser], add_help=False, help=line.replace("%", "%%"), description=line)
     return whole
 
 
-def _add_commands(to: Any, parsers: dict[str, argparse.ArgumentParser]) -> None:
-    for name, parser in parsers.items():
-        line = (parser.description or "").splitlines()[0]
-        to.add_parser(name, parents=[parser], add_help=False, help=line.replace("%", "%%"), description=line)
+def _summary(parser: argparse.ArgumentParser) -> str:
+    return (parser.description or "").partition("\n")[0]
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The commands' own parsers, by name."""
+    return {name: _job(name).parser() for name in COMMANDS}
 
 
 def _session(make: Callable[[], "SparkSession"]) -> tuple["SparkSession", bool]:
