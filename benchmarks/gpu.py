@@ -72,7 +72,7 @@ def main() -> None:
     texts = [" ".join(draw.choices(words, k=options.tokens)) for _ in range(options.rows)]
     path = make_model(options, texts[:2_000])
     engine = InferenceEngine.from_pretrained(path, options.device, options.precision, options.tokens)
-    engine._looks = ()  # a GPU has none; a CPU would look at all that random weights say, in float32
+    engine.rescoring = ()  # a GPU has none; a CPU would look at all that random weights say, in float32
     dtype = getattr(torch, options.precision)
     model = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype)
     usual = pipeline("text-classification", model, tokenizer=AutoTokenizer.from_pretrained(path), device=options.device)

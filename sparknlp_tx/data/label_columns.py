@@ -86,8 +86,12 @@ def label_index(column: str, df: DataFrame, labels: Sequence[str]) -> Column:
     places = [str(n) for n in range(len(labels))] if plain and not numbers else [_canonical(name) for name in labels]
     if not plain or len(set(places)) < len(places):  # `01` and `1` are two labels of a model of texts
         places = list(labels)
-    index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(places)) for x in pair))
-    return F.when(name.isNotNull(), F.coalesce(F.element_at(index, name), F.lit(-1)))
+    return F.when(name.isNotNull(), F.coalesce(F.element_at(_positions(places), name), F.lit(-1)))
+
+
+def _positions(names: Sequence[str]) -> Column:
+    """A map of names to their positions."""
+    return F.create_map(*(F.lit(value) for position, name in enumerate(names) for value in (name, position)))
 
 
 def _canonical(name: str) -> str:
@@ -145,6 +149,6 @@ def true_labels(df: DataFrame, column: str, decision: DecisionRule) -> Column:
     if decision.problem_type == REGRESSION:
         return column_of(df, column).cast("double")
     if decision.problem_type == MULTI:
-        index = F.create_map(*(F.lit(x) for pair in ((name, n) for n, name in enumerate(decision.labels)) for x in pair))
+        index = _positions(decision.labels)
         return F.transform(label_names(column, df), lambda name: F.coalesce(F.element_at(index, name), F.lit(-1)))
     return label_index(column, df, decision.labels)

@@ -12,6 +12,7 @@ from pyspark.sql.types import ArrayType, FractionalType
 from sparknlp_tx.data.label_columns import label_names
 from sparknlp_tx.data.prepared_tables import target_name
 from sparknlp_tx.data.text_columns import text_column
+from sparknlp_tx.data.text_samples import length_summary, share_cut
 from sparknlp_tx.files import local_path
 from sparknlp_tx.inference.tokenization import TextEncoder
 from sparknlp_tx.spark import tables
@@ -87,8 +88,6 @@ def _summary(size: Column) -> list[Column]:
 
 
 def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
-    import numpy as np
-
     from sparknlp_tx.files import temporary_directory
     from sparknlp_tx.training.tokenizer import save_tokenizer
 
@@ -98,16 +97,8 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
     ).limit(LENGTH_SAMPLE)
     texts = [tuple(row) if len(row) > 1 else row[0] for row in rows.dropna().collect()]
     lengths = encoder.encode(texts).lengths()
-    p50, p95 = np.percentile(lengths, (50, 95))
-    return {
-        "sample": len(texts),
-        "min": int(lengths.min()),
-        "mean": round(float(lengths.mean()), 1),
-        "p50": int(p50),
-        "p95": int(p95),
-        "max": int(lengths.max()),
-        "share_cut_at": {str(limit): round(float((lengths > limit).mean()), 4) for limit in MAX_LENGTHS},
-    }
+    cut = {str(limit): share_cut(lengths, limit) for limit in MAX_LENGTHS}
+    return {"sample": len(texts), "min": int(lengths.min()), **length_summary(lengths), "share_cut_at": cut}
 
 
 def save_profile(spark: SparkSession, report: dict[str, Any], output: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """What executors do while a table is staged for training: texts to tokens, Arrow batches to rows of one binary column."""
 
 import math
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from sparknlp_tx.inference.model_location import ModelLocation
 from sparknlp_tx.inference.tokenization import TextEncoder
+from sparknlp_tx.spark.task import task_cores
 
 PACKED_BYTES = 1024 * 1024  # of texts in a row: a JVM with 1 GB of heap finds no room for many larger ones
 
@@ -78,11 +78,7 @@ def _lists(rows: list[list[int]], lengths: np.ndarray, kind: type) -> pa.Array:
 
 def _encoder(tokenizer: ModelLocation) -> TextEncoder:
     """The encoder of a tokenizer's folder, as many threads as the task has cores; loaded once in this process."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    if context and context.cpus():
-        os.environ.setdefault("RAYON_NUM_THREADS", str(context.cpus()))
+    task_cores()
     return _loaded(tokenizer.key, str(tokenizer.verified()))
 
 

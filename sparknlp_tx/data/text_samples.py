@@ -26,9 +26,19 @@ def sample_texts(texts: DataFrame, rows: int) -> list[Text]:
     return kept
 
 
-def token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> dict[str, float]:
-    lengths = encoder.whole_lengths(texts) if texts else np.zeros(1, np.int64)
+def length_summary(lengths: np.ndarray) -> dict[str, float]:
+    """Mean, median, 95th percentile and largest of some lengths, int [n]."""
     p50, p95 = np.percentile(lengths, (50, 95))
-    limit = min(max_length, encoder.max_length)
-    found = {"p50": int(p50), "p95": int(p95), "max": int(lengths.max()), "cut": round(float((lengths > limit).mean()), 4)}
-    return {"sample": len(texts), "mean": round(float(lengths.mean()), 1), **found}
+    return {"mean": round(float(lengths.mean()), 1), "p50": int(p50), "p95": int(p95), "max": int(lengths.max())}
+
+
+def share_cut(lengths: np.ndarray, limit: int) -> float:
+    """The share of texts, 0 to 1, that have more tokens than a limit."""
+    return round(float((lengths > limit).mean()), 4)
+
+
+def token_lengths(encoder: TextEncoder, texts: list[Text], max_length: int) -> dict[str, float]:
+    """How many tokens texts have: `sample` (texts), `mean`, `p50`, `p95`, `max`, and `cut`, the share longer than `max_length`."""
+    lengths = encoder.whole_lengths(texts) if texts else np.zeros(1, np.int64)
+    cut = share_cut(lengths, min(max_length, encoder.max_length))
+    return {"sample": len(texts), **length_summary(lengths), "cut": cut}

@@ -5,21 +5,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sparknlp_tx.errors import InputError
+from sparknlp_tx.inference.backends.backend import Backend
 from sparknlp_tx.inference.backends.selection import open_backend
 from sparknlp_tx.inference.batching import TOKENS_PER_BATCH, Batching
 from sparknlp_tx.inference.decision_rules import REGRESSION, decision_rule
 from sparknlp_tx.inference.model_directory import ModelConfig, read_config
 from sparknlp_tx.inference.packing import Layout, pack
-from sparknlp_tx.inference.rescoring import Margin, second_looks
+from sparknlp_tx.inference.rescoring import Margin, RescoringStage, rescoring_stages
 from sparknlp_tx.inference.tokenization import Text, TextEncoder, Tokens
 
 WINDOW_ROWS = 8_192  # sorted together: enough that batches hold texts of one length, little enough to hold in memory
@@ -54,24 +55,25 @@ class EngineStats:
 class InferenceEngine:
     """A fine-tuned text classifier, ready to score. Make one with `from_pretrained`.
 
-    `looks` keep float32's labels in reduced precision: each is a bound in logits and what gives a more precise backend when
-    that is first needed; rows whose decision leads by no more than the bound are scored again there, then by the next look.
+    Args:
+        rescoring: stages that keep float32's labels in reduced precision. A text whose margin (best minus second-best logit,
+            thresholds included) is at most the stage's bound is scored again by the stage's backend, then by the next stage.
     """
 
     def __init__(
         self,
         encoder: TextEncoder,
-        backend: Any,
+        backend: Backend,
         config: ModelConfig,
         tokens_per_batch: int,
-        looks: Sequence[tuple[float, Callable[[], Any]]] = (),
+        rescoring: Sequence[RescoringStage] = (),
     ):
         self.encoder, self.backend, self.config = encoder, backend, config
         self.num_labels = max(1, len(config.labels))
         self._decision = decision_rule(*config)
         self.stats = EngineStats()
         self.batching = Batching(tokens_per_batch, backend.device)
-        self._looks = looks
+        self.rescoring = rescoring
         self._lock = threading.Lock()  # a server's threads share an engine; a backend runs one batch at a time
 
     @classmethod
@@ -104,7 +106,7 @@ class InferenceEngine:
         backend = open_backend(path, device, precision, threads)
         if tokens_per_batch == "auto":
             tokens_per_batch = TOKENS_PER_BATCH[backend.device.partition(":")[0]]
-        engine = cls(encoder, backend, config, int(tokens_per_batch), second_looks(path, backend))
+        engine = cls(encoder, backend, config, int(tokens_per_batch), rescoring_stages(path, backend))
         engine.stats = EngineStats(loads=1, load_seconds=time.perf_counter() - begin)
         return engine
 
@@ -138,7 +140,7 @@ class InferenceEngine:
 
         Args:
             batches: lists of texts or of (text, pair) tuples.
-            margin: by how much a decision leads, for second looks: `DecisionRule.margin`; default that of the plain thresholds.
+            margin: by how much a decision leads, for rescoring: `DecisionRule.margin`; default that of the plain thresholds.
         """
         windows = map(self._tokenised, _windows(batches))
         for window in windows if self.backend.device == "cpu" else ahead(windows):
@@ -167,11 +169,11 @@ class InferenceEngine:
         close = np.arange(texts)
         if texts:
             self._run(self.backend, tokens, close, logits)
-        for number, (bound, backend) in enumerate(self._looks):
+        for number, (bound, load_backend) in enumerate(self.rescoring):
             close = close[margin(logits[close]) <= bound] if len(close) else close
             if not len(close):
                 break
-            self._run(backend(), tokens, close, logits)
+            self._run(load_backend(), tokens, close, logits)
             self.stats.second_looks += len(close) if number == 0 else 0
         self.stats.rows += len(rows)
         self.stats.invalid += int((rows < 0).sum())
@@ -180,7 +182,7 @@ class InferenceEngine:
         self.stats.run_seconds += time.perf_counter() - begin
         return logits[rows]
 
-    def _run(self, backend: Any, tokens: Tokens, rows: np.ndarray, logits: np.ndarray) -> None:
+    def _run(self, backend: Backend, tokens: Tokens, rows: np.ndarray, logits: np.ndarray) -> None:
         """Run some of the texts and write their logits; longest first, so that what does not fit the memory shows at once.
 
         A GPU's results are fetched at the end, all at once: it is not kept waiting between batches.
@@ -210,7 +212,7 @@ class InferenceEngine:
             self._run_packed(backend, tokens, order[padded:], layout, logits)
         self.stats.tokens += int(lengths.sum())
 
-    def _run_packed(self, backend: Any, tokens: Tokens, rows: np.ndarray, layout: Layout, logits: np.ndarray) -> None:
+    def _run_packed(self, backend: Backend, tokens: Tokens, rows: np.ndarray, layout: Layout, logits: np.ndarray) -> None:
         """Run texts side by side, so many rows at once as the budget takes."""
         size = self.batching.tokens_per_batch // layout.width
         for start in range(0, len(layout.texts), size):

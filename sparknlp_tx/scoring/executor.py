@@ -16,6 +16,7 @@ from sparknlp_tx.inference.engine_cache import engine_for
 from sparknlp_tx.inference.score_columns import arrow_columns, frame_columns, numbers
 from sparknlp_tx.inference.scorer import texts_of
 from sparknlp_tx.inference.scoring_settings import STAT_TYPES, STATS, ScoringSettings
+from sparknlp_tx.spark.task import task_cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,10 +103,7 @@ def task_engine(scoring: ScoringSettings) -> InferenceEngine:
     """The engine for a Spark task: on the device that the task owns, with as many threads as the task has cores."""
     from pyspark import TaskContext
 
-    context = TaskContext.get()
-    cores = context.cpus() if context else None
-    if cores:
-        os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
+    context, cores = TaskContext.get(), task_cores()
     engine = engine_for(scoring, task_device(scoring.device, context), cores)
     if engine.stats.loads and context:  # just loaded: it stays, and so does all that was imported
         gc.freeze()  # pyspark collects garbage after each task: 15 ms over what stays, which is most of a small task

@@ -125,11 +125,11 @@ def test_what_was_measured_is_kept_with_the_model(quantised, tmp_path):
 def test_close_decisions_are_scored_again_in_float32(quantised):
     exact = InferenceEngine.from_pretrained(quantised.directory, "cpu", "float32").predict_logits(TEXTS)
     engine = InferenceEngine.from_pretrained(quantised.directory, "cpu", "int8")
-    looks = engine._looks
-    engine._looks = [(float("inf"), backend) for _, backend in looks]
+    stages = engine.rescoring
+    engine.rescoring = [(float("inf"), backend) for _, backend in stages]
     assert np.allclose(engine.predict_logits(TEXTS), exact, atol=1e-5)
     assert engine.stats.second_looks == len(TEXTS)
-    engine._looks = [(-1.0, backend) for _, backend in looks]
+    engine.rescoring = [(-1.0, backend) for _, backend in stages]
     assert not np.allclose(engine.predict_logits(TEXTS), exact, atol=1e-5)
 
 
@@ -176,7 +176,7 @@ location = ModelLocation({str(quantised.directory)!r}, {quantised._files!r})
 columns = dict(zip(SingleLabel.fields, SingleLabel.fields))
 scoring = ScoringSettings(location, SingleLabel({quantised.labels!r}), columns, ("text",), "cpu", {precision!r}, 32, "auto", "keep")
 engine = task_engine(scoring)
-engine._looks = [(float("inf"), backend) for _, backend in engine._looks]
+engine.rescoring = [(float("inf"), backend) for _, backend in engine.rescoring]
 batch = pa.StructArray.from_arrays([strings(["my card", "", "the euro"])], names=["text"])
 found = list(score_arrow(scoring, observed=True)(iter([batch])))
 assert [len(part) for part in found] == [3] and found[0].field("prediction").null_count == 1
