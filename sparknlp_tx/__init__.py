@@ -1,4 +1,4 @@
-"""Fine-tune Hugging Face text classifiers from Spark, score Delta tables on every executor, track the lot in MLflow.
+"""Fine-tune Hugging Face text classifiers from Spark, score Delta tables on every executor, track models and runs in MLflow.
 
 The public names are resolved on first use (PEP 562), so that a Spark driver that imports `TransformerClassifier` loads no
 torch, and a worker that imports `InferenceEngine` loads no Spark.

@@ -1,4 +1,4 @@
-"""How a job ends that is told to: SIGTERM, every scheduler's way, ends it as Ctrl-C does, with all that is to be put away."""
+"""SIGTERM, which every scheduler sends, ends a command as Ctrl-C does: its run is closed and its temporary files are removed."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Terminated(SystemExit):
-    """The process was told to end (SIGTERM). A SystemExit, so that nothing on the way takes it for an error."""
+    """The process received SIGTERM. A SystemExit, so that no `except Exception` catches it."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
@@ -20,7 +20,7 @@ def terminations() -> Iterator[None]:
     """Within it SIGTERM raises `Terminated`; that and Ctrl-C end in a sentence and the exit codes 143 and 130.
 
     Signals can be handled in a process's main thread only; elsewhere (a notebook's, a service's) nothing is changed. A handler
-    that is not Python's default is left as well: whoever set it has a way of their own.
+    other than Python's default is left alone.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -33,7 +33,7 @@ def terminations() -> Iterator[None]:
         _say("interrupted")
         raise SystemExit(128 + signal.SIGINT) from None
     except Terminated:
-        _say("told to end (SIGTERM)")
+        _say("ended by SIGTERM")
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

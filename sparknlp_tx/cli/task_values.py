@@ -17,7 +17,7 @@ def set_task_values(result: dict[str, Any]) -> None:
     """Set a job's results as task values, on Databricks; elsewhere nothing happens, and nothing is imported.
 
     Texts, finite numbers and truth values are set. Keys are flat, and need no quoting: `tables`, `train` become `tables_train`.
-    Where there is no place for values, a line on standard error says so: the job has done its work all the same.
+    If values cannot be set, a warning is printed on standard error and the command still succeeds.
     """
     if not os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return

@@ -38,7 +38,7 @@ class LabelCounts:
     characters: int = 0
 
     def continuing(self, known: list[str]) -> "LabelCounts":
-        """The same rows with the labels of a checkpoint first, where it knows some of these; new ones follow."""
+        """Reorder the labels: those of a checkpoint first, in its order, then new ones; unchanged if it knows none of them."""
         if not set(known) & set(self.labels):
             return self
         count = dict(zip(self.labels, self.counts, strict=True))

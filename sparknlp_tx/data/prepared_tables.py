@@ -35,7 +35,7 @@ def label_table(splits: dict[str, DataFrame]) -> list[tuple[int, str]]:
     found = None
     for name, df in splits.items():
         kind = df.schema["label"].dataType
-        if name not in ("train", "validation"):  # what is trained on tells the labels
+        if name not in ("train", "validation"):  # the labels are those of the training rows
             continue
         if isinstance(kind, FractionalType):
             return []

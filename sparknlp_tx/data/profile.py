@@ -35,8 +35,8 @@ def profile(splits: dict[str, DataFrame], checkpoint: str | None = None) -> dict
     for split, df in splits.items():
         kinds.setdefault(df.schema.simpleString(), []).append(split)
     parts: dict[str, Any] = {}
-    for alike in kinds.values():
-        parts |= _profile_splits({split: splits[split] for split in alike})
+    for same_schema in kinds.values():
+        parts |= _profile_splits({split: splits[split] for split in same_schema})
     report: dict[str, Any] = {"splits": {split: parts[split] for split in splits}}
     if "train" in splits and "test" in splits:
         texts = [F.col(name) for name in splits["train"].columns if name != "label"]

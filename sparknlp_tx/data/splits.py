@@ -18,7 +18,7 @@ VALIDATION = "__validation"
 def carve_validation(df: DataFrame, columns: TrainingColumns, fraction: float, seed: int) -> tuple[DataFrame, TrainingColumns]:
     """Mark a part of the rows for validation, of each label the same part where a row has one.
 
-    Which rows hangs on their texts, their label and the seed alone; equal texts of a label stay on one side.
+    The choice depends only on texts, label and seed; equal texts of a label stay on one side.
     """
     drawn = splits.draw(seed, [column_of(df, name) for name in columns.texts])
     place = splits.place(drawn, column_of(df, columns.label) if columns.problem_type == SINGLE else None)

@@ -78,7 +78,7 @@ def stage(
 def _batches(packed: DataFrame) -> Iterator[bytes]:
     """The packed batches in their order, some megabytes of them at a time.
 
-    The executors keep them on their disks meanwhile, where the session can. `toLocalIterator` alone would have them work one after
+    Until then the executors keep them on their disks, if the session can. `toLocalIterator` alone would have them work one after
     another, and Spark 4.2 keeps all that it has given in the driver's heap, until it is through.
     """
     try:
@@ -137,7 +137,7 @@ def _indices(labels: pa.Array, names: pa.Array) -> pa.Array:
     several = pa.types.is_list(labels.type)
     found = pc.index_in((labels.flatten() if several else labels).cast(pa.string()), value_set=names).cast(pa.int64())
     if found.null_count or labels.null_count:
-        raise InputError("the labels counted before", "rows with others", "The table was written to meanwhile: fit again.")
+        raise InputError("the labels counted before", "rows with others", "The table has changed during the fit: fit again.")
     if not several:
         return found
     lengths = pc.list_value_length(labels).to_numpy()
@@ -176,7 +176,7 @@ class _File:
         if self._writer is not None:
             self._writer.close()
         else:
-            self._path.unlink(missing_ok=True)  # of a fit that was killed meanwhile
+            self._path.unlink(missing_ok=True)  # of a fit that was killed
 
     def dataset(self) -> "datasets.Dataset | None":
         """The rows, memory-mapped; None where there are none."""

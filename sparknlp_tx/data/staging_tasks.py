@@ -1,4 +1,4 @@
-"""What executors do while a table is staged for training: texts to tokens, Arrow batches to rows of one binary column."""
+"""Executor side of staging: tokenise each Arrow batch and return it as one row `(partition, sequence number, Arrow IPC bytes)`."""
 
 import math
 from collections.abc import Iterator

@@ -69,10 +69,10 @@ def _unknown(truth: Any, decision: DecisionRule) -> bool:
 
 
 def _collected(df: DataFrame) -> list[Row]:
-    """The rows; what an executor refuses is told as this process would tell it."""
+    """The rows. An InputError that an executor raised is raised here as one."""
     try:
         return df.collect()
-    except Exception as error:  # what it is hangs on the kind of session
+    except Exception as error:  # its class depends on the kind of session
         refusal = input_error_in(error)
         if refusal is None:
             raise

@@ -41,7 +41,7 @@ class Batching:
         return int(sizes[spared.argmax()]) if len(sizes) and spared.max() > self._batch_cost else size
 
     def step(self, rows: int, longest: int) -> int:
-        """To a multiple of how many tokens a batch is padded: in steps where it is small, and the budget takes it."""
+        """Padding multiple in tokens: 4 for small batches, for fewer distinct shapes, else 1."""
         padded = -(-longest // TOKENS_STEP) * TOKENS_STEP
         return TOKENS_STEP if rows < SMALL_BATCH and rows * padded <= self.tokens_per_batch else 1
 

@@ -31,7 +31,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def lead(logits: np.ndarray) -> np.ndarray:
-    """By how much the largest of each row's logits leads over the second: float32 [n]."""
+    """Margin of each row: largest minus second-largest logit, float32 [n]."""
     best = np.partition(logits, -2, axis=1)[:, -2:]
     return best[:, 1] - best[:, 0]
 

@@ -111,7 +111,7 @@ class InferenceEngine:
         return engine
 
     def take_stats(self) -> EngineStats:
-        """The counters, which begin anew."""
+        """The counters; they are reset."""
         with self._lock:
             stats, self.stats = self.stats, EngineStats()
         return stats

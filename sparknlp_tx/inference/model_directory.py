@@ -57,7 +57,7 @@ def check_absent(path: str | os.PathLike, overwrite: bool = False) -> None:
 
 
 def metadata_file(folder: Path) -> Path | None:
-    """The file with the metadata of a saved stage, be it ours or another of Spark ML's; None where there is none."""
+    """The metadata file of a saved stage, ours or any other of Spark ML's; None if there is none."""
     return next((file for file in sorted(folder.glob("metadata/part-*")) if file.is_file()), None)
 
 

@@ -92,7 +92,7 @@ class TextEncoder:
         return np.asarray([len(encoding.ids) for encoding in whole.encode_batch_fast(list(texts))], np.int64)
 
     def _splits_at_spaces(self) -> bool:
-        """Whether the tokenizer takes a text apart at spaces first, so that the words before one do not hang on what follows."""
+        """Whether the tokenizer splits texts at spaces first, so that the tokens of a word do not depend on later words."""
         splitter = self._tokenizer.pre_tokenizer
         return splitter is not None and len(splitter.pre_tokenize_str("one two three")) >= 3
 
@@ -120,7 +120,7 @@ class TextEncoder:
     def _encode_cut(self, texts: Sequence[Text]) -> list[Encoding]:
         """Encode texts; of a long one only its beginning, if that fills the maximum length, so that 1 MB costs no more than 1 KB.
 
-        Pairs are not cut beforehand: how much of each is kept hangs on the lengths of both.
+        Pairs are not cut before tokenisation: how much of each is kept depends on the lengths of both.
         """
         limit = self._cut_characters
         if limit is None:

@@ -14,7 +14,7 @@ def weights_as(dtype: Any) -> dict[str, Any]:
 
 
 def mismatched_keys(loading_info: dict[str, Any]) -> set[str]:
-    """Names of the parameters whose shapes differ, by what `from_pretrained(output_loading_info=True)` tells."""
+    """Names of the parameters whose shapes differ, from the loading info of `from_pretrained`."""
     return {key if isinstance(key, str) else key[0] for key in loading_info["mismatched_keys"]}
 
 
@@ -24,7 +24,7 @@ def grouped_by_length() -> dict[str, Any]:
 
 
 def is_grouped_by_length(args: "TrainingArguments") -> bool:
-    """Whether that field is so."""
+    """Whether these TrainingArguments group training rows by length."""
     return all(getattr(args, name) == value for name, value in grouped_by_length().items())
 
 

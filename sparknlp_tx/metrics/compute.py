@@ -13,7 +13,7 @@ from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, Deci
 
 CALIBRATION_BINS = 15
 LESS_IS_BETTER = ("loss", "log_loss", "calibration_error", "mse", "rmse", "mae")
-BEST = {SINGLE: "accuracy", MULTI: "micro_f1", REGRESSION: "pearson"}  # which epoch is kept, where nothing else is said
+BEST = {SINGLE: "accuracy", MULTI: "micro_f1", REGRESSION: "pearson"}  # which epoch is kept, by default
 _AVERAGED = tuple(f"{average}_{name}" for average in ("micro", "macro", "weighted") for name in ("precision", "recall", "f1"))
 _OF_PROBABILITIES = ("log_loss", "calibration_error", "roc_auc", "average_precision")
 METRICS = {
@@ -39,7 +39,7 @@ def metrics_of(
         decision: how logits become predictions.
         logits: float [n, num_labels].
         truth: indices of labels, int [n], of which -1 is none of them; indicators, 0 or 1, [n, num_labels]; or targets, float [n].
-        weights: how much each row counts, [n], above 0; default all alike.
+        weights: how much each row counts, [n], above 0; default 1 each.
 
     Returns:
         The metrics by name, those of `METRICS` without `loss`; `precision`, `recall` and `f1` are of label 1 of two.

@@ -48,7 +48,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
     Example:
         >>> model = TransformerClassifier(checkpoint="distilbert-base-uncased", textCol="text", labelCol="label").fit(train)
 
-    Every Param can be given by keyword; `explainParams()` tells them all, with their defaults. `trainingArgs` takes any other
+    Every Param can be given by keyword; `explainParams()` lists them with their defaults. `trainingArgs` takes any other
     field of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged while it trains.
     """
 
@@ -110,7 +110,7 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         check_table(self, dataset)
 
     def check_labelled(self, dataset: DataFrame) -> None:
-        """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
+        """Check the columns that every labelled table has, for training or for evaluation; starts no job.
 
         Raises:
             InputError: a text column or the label column is missing or of another type.

@@ -92,7 +92,7 @@ def told_unknown(found: Evaluation, model: LabelledModel, dataset: DataFrame) ->
     names = ", ".join(repr(row[0]) for row in others.collect())
     if not found.metrics["rows"]:
         known = ", ".join(map(repr, labels[:5])) + ", ..." * (len(labels) > 5)
-        remedy = "Spell them alike, capitals, spaces and zeros too, or set labelCol."
+        remedy = "Spell them the same way (case, spaces, leading zeros), or set labelCol."
         raise InputError(f"labels of the model in column {column!r}: {known}", f"none of them, but {names}", remedy)
     log.warning("%d rows have labels that the model does not know (%s): every figure leaves them out", unknown, names)
     return found

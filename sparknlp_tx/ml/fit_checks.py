@@ -88,7 +88,7 @@ def check_fit(stage: TransformerClassifierParams, dataset: DataFrame) -> FitPlan
 
 
 def check_labelled(stage: TransformerClassifierParams, dataset: DataFrame) -> str:
-    """Check the columns that every labelled table has, be it for training or for evaluation; starts no job.
+    """Check the columns that every labelled table has, for training or for evaluation; starts no job.
 
     Returns:
         The kind of task that they make.
@@ -151,7 +151,7 @@ def joined_rows(stage: TransformerClassifierParams, train: DataFrame, validation
 
 
 def _check_labels(stage: TransformerClassifierParams, problem_type: str, labels: LabelCounts) -> None:
-    """Check what hangs on the labels, now that they are known.
+    """Check what depends on the labels.
 
     Raises:
         InputError: thresholds do not fit them, or rows have no text and `handleInvalid` is `error`.
@@ -174,6 +174,6 @@ def _check_labels(stage: TransformerClassifierParams, problem_type: str, labels:
 def _check_numbers(labels: list[str]) -> None:
     """Warn where labels are numbers, but not those that Spark's evaluators compare with."""
     if labels != [str(n) for n in range(len(labels))]:
-        message = "the labels are the numbers %s: prediction gives their places, 0 to %d, with which Spark's evaluators compare the label "
-        message += "column as it is; predictedLabel gives the numbers themselves. For evaluators take a StringIndexer before"
+        message = "the labels are the numbers %s, not 0 to %d: `prediction` is the label's index, and Spark's evaluators compare it with the label "
+        message += "column. Put a StringIndexer in front for evaluators, or use model.evaluate"
         log.warning(message, ", ".join(labels[:5]) + ", ..." * (len(labels) > 5), len(labels) - 1)

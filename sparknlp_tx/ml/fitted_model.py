@@ -67,8 +67,7 @@ class FittedModel(Model, TransformerClassifierParams, SavedStage):
     def config(self) -> ModelConfig:
         """The kind of task and the labels, as they were when the model was fitted or loaded.
 
-        They belong to the weights of that time: a model that is saved over the folder meanwhile is another one, which executors see
-        by the files' hashes.
+        They belong to the weights of that time. Another model that was saved over the folder since is detected by the files' hashes.
         """
         self.directory  # noqa: B018  raises where there is none
         return self._config or read_config(self.directory)

@@ -59,13 +59,13 @@ class TransformerClassificationModel(FittedModel):
         return score_frame(pd.DataFrame(rows, columns=list(scoring.text_columns), dtype=object), scoring)
 
     def observe(self, dataset: DataFrame) -> tuple[DataFrame, ScoringObservation]:
-        """`transform`, and counters of what it did, as `DataFrame.observe` collects them: on classic and on Connect alike.
+        """`transform`, and counters of what it did, as `DataFrame.observe` collects them: on classic and Connect sessions.
 
         Returns:
             The scored DataFrame, and the observation: after the first action on the DataFrame its `metrics` are there.
 
         Raises:
-            InputError: as `transform`, and on a stream, of which Spark tells no such counters.
+            InputError: as `transform`, and if the DataFrame is a stream, for which Spark has no such counters.
         """
         if getattr(dataset, "isStreaming", False):
             remedy = "transform takes streams; observe takes each batch of one, in foreachBatch."
@@ -124,7 +124,7 @@ class TransformerClassificationModel(FittedModel):
 
         Rows whose decision is close are scored again at full precision; how close is learnt from 300 rows of the data set. On
         up to 2,000 others the agreement with float32 is measured, and both accuracies where the label column is there:
-        `summary["int8"]` tells.
+        the result is in `summary["int8"]`.
 
         Args:
             dataset: rows like those to score, best of the training table, with the text columns and perhaps the label column.
@@ -165,7 +165,7 @@ class TransformerClassificationModel(FittedModel):
     def _vector_of(self, value: Text, field: str) -> DenseVector:
         if field not in self.decision.fields:
             raise InputError(f"a model with labels, for {field}", "one of regression", "Take predict([text]).")
-        self.ensure_export()  # before it is copied: not for each text anew
+        self.ensure_export()  # before it is copied: once, not for each text
         found = self.copy({self.getParam(f"{field}Col"): field, self.handleInvalid: "error"}).predict([value])
         return DenseVector(found[field].iloc[0])
 
@@ -176,7 +176,7 @@ class TransformerClassificationModel(FittedModel):
 
     @property
     def hasSummary(self) -> bool:
-        """Whether the model was trained by this library, so that `summary` tells of it."""
+        """Whether the model was trained by this library, so that it has a `summary`."""
         return bool(self.summary)
 
     def getThreshold(self) -> float:

@@ -1,4 +1,4 @@
-"""Spark ML's writer and reader of our stages; on classic and on Connect sessions alike."""
+"""Spark ML's writer and reader of our stages; on classic and Connect sessions."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What scoring a DataFrame would take, asked beforehand: the rows are counted, a sample is read, one executor is tried for a second."""
+"""An estimate of what scoring a DataFrame takes: rows are counted, a sample is read, one executor is tried for a second."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -94,7 +94,7 @@ def explain(df: DataFrame, scoring: ScoringSettings) -> ScoringPlan:
 
 
 def _cluster(spark: SparkSession, tried: dict[str, Any]) -> dict[str, Any]:
-    """Slots and memory, from the session's configuration and what an executor told."""
+    """Slots and memory, from the session's configuration and an executor's report."""
     cores = spark.range(1_000_000).select(F.spark_partition_id().alias("p")).distinct().count()  # Spark's default parallelism
     task_cores = int(setting(spark, "spark.task.cpus", "1"))
     slots = max(1, cores // task_cores)
@@ -138,7 +138,7 @@ def _advice(plan: ScoringPlan, scoring: ScoringSettings, tried: dict[str, Any], 
         advice.append("this model has no OpenVINO export, so CPUs score it with torch, more slowly.")
     if plan.tokens["cut"] > 0.01 and plan.tokens["max"] > scoring.max_length:
         advice.append(
-            f"{plan.tokens['cut']:.0%} of the texts are cut at maxLength={scoring.max_length}: a larger one reads on."
+            f"{plan.tokens['cut']:.0%} of the texts are truncated at maxLength={scoring.max_length}. Raise maxLength to use all of the text."
         )
     needed = plan.cluster["workers"] * tried["worker_mb"]
     if needed > 0.8 * tried["memory_mb"]:

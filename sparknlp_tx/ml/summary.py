@@ -53,7 +53,7 @@ class TrainingSummary(dict):
 
 
 class MetricError(KeyError, AttributeError):
-    """There is no such metric for the kind of task: as a key, and as an attribute, so that `hasattr` tells."""
+    """There is no such metric for the kind of task. A KeyError, and an AttributeError so that `hasattr` works."""
 
 
 @with_repr

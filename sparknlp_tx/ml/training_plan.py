@@ -1,4 +1,4 @@
-"""What fitting a DataFrame would take, asked beforehand: labels are counted, a sample is read, some batches are tried."""
+"""An estimate of what fitting a DataFrame takes: labels are counted, a sample is read, some batches are tried."""
 
 import shutil
 import tempfile
@@ -159,7 +159,9 @@ def _problems(plan: TrainingPlan, settings: TrainingSettings) -> list[str]:
 def _advice(plan: TrainingPlan, settings: TrainingSettings) -> list[str]:
     advice, tokens = [], plan.tokens
     if tokens["cut"] > 0.01:
-        advice.append(f"{tokens['cut']:.0%} of the texts are cut at maxLength={settings.max_length}: a larger one reads on.")
+        advice.append(
+            f"{tokens['cut']:.0%} of the texts are truncated at maxLength={settings.max_length}. Raise maxLength to use all of the text."
+        )
     if plan.rows == plan.train_rows:
         advice.append("no validation rows: validationFraction=0.1 keeps the epoch that is best on rows it has not seen.")
     if plan.task["labels"] and plan.task["rarest_rows"] < RARE:

@@ -90,7 +90,7 @@ def _pandas_lists(batch: Any) -> list[list]:
 
 
 def _counted(stats: EngineStats, rows: int) -> pa.Array:
-    """Counters as a column: in the first row; zeros in the others, so that a sum tells."""
+    """Counters as a column: in the first row, zeros in the others, to be summed."""
     arrays = []
     for kind, value in zip(STAT_TYPES.values(), astuple(stats), strict=True):
         values = np.zeros(rows, np.int64 if kind == "bigint" else np.float64)

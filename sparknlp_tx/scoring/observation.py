@@ -3,7 +3,7 @@
 Accumulators would be simpler, but Spark Connect has none.
 
 Spark does not give them in two cases. A table that is created, or replaced, as a select has none (Spark 4.1 and later: `get` fails, or is
-empty on Connect), and before Spark 4.1 an empty DataFrame that is saved never answers. That is said, and fails nothing.
+empty on Connect), and before Spark 4.1 an empty DataFrame that is saved never answers. A warning is logged; nothing fails.
 """
 
 import logging
@@ -36,7 +36,7 @@ class ScoringObservation:
 
         self._observed = can_observe(scored)
         if not self._observed:
-            log.warning("Spark 3.5 tells no counters on Connect: metrics will be empty")
+            log.warning("Spark 3.5 has no counters on Connect: metrics will be empty")
             return scored
         sums = (F.sum(F.col(f"`{struct}`.{STATS}.{name}")).alias(name) for name in STAT_TYPES)
         self._begin = time.monotonic()
@@ -50,14 +50,13 @@ class ScoringObservation:
             `rows`, `seconds` (by the clock, from `observe` to the first reading of this), `rows_per_second`,
             `tokens_per_second`, `padding` (share of the tokens run, 0 to 1), `duplicates`, `invalid` and `second_looks` (rows),
             `tasks`, `model_loads`, `cache_hits` (tasks that found the model loaded); and summed over all tasks
-            `load_seconds`, `tokenise_seconds`, `run_seconds`. Empty where Spark does not tell, see the head of this module; a warning
-            says so.
+            `load_seconds`, `tokenise_seconds`, `run_seconds`. Empty, with a warning, where Spark has none, see the head of this module.
         """
         if self._observed and not self._metrics:
             sums = self._sums()
             if not sums:
                 log.warning(
-                    "Spark tells no counters of this action: none of a table that is created or replaced as a select. "
+                    "Spark has no counters for this action: it has none for a table that is created or replaced as a select. "
                     "Write to a folder, or into a table that is there (writeTo(...).append(), .overwrite(...))"
                 )
                 self._observed = False

@@ -22,7 +22,7 @@ from sparknlp_tx.scoring.executor import task_engine
 
 
 def try_engine(scoring: ScoringSettings, texts: Sequence[Text], seconds: float) -> dict[str, Any]:
-    """Load the engine of a task and score ever larger parts of some texts for so many seconds; tells how that went.
+    """Load the engine of a task, score some texts in growing batches for so many seconds, and report.
 
     Returns:
         `host`, `cores` (of the task), `gpus`, `openvino` (installed), `memory_mb` of the machine; `backend`, `device`,
@@ -71,7 +71,7 @@ def probe(spark: SparkSession, scoring: ScoringSettings, texts: Sequence[Text] =
     """Have one task of an executor load the engine, and score some texts for a second.
 
     Returns:
-        What `try_engine` tells: what the executor is, and how the engine did there.
+        What `try_engine` returns.
 
     Raises:
         InputError: the executor cannot serve the model's device or precision; says what it has.

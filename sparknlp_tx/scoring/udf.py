@@ -39,7 +39,7 @@ def add_scores(
         if field in ("rawPrediction", "probability"):
             value = F.when(value.isNotNull(), array_to_vector(value))
         attributes = _attributes(field, name, scoring.decision)
-        # `alias` takes a name as it stands, dots and all; `withMetadata` would look for a field of a struct
+        # `alias` takes a name literally, dots included; `withMetadata` would look for a field of a struct
         values.append(value.alias(name, metadata={"ml_attr": attributes}) if attributes else value.alias(name))
     return scored.select("*", *values).drop(struct)
 

@@ -17,7 +17,7 @@ def is_connect(spark: "SparkSession | DataFrame") -> bool:
 
 
 def running_session() -> "SparkSession | None":
-    """The active session, be it of another thread; None where there is none."""
+    """The active session, of this thread or another; None if there is none."""
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
@@ -76,7 +76,7 @@ def valid_utf8(text: "Column") -> "Column":
 
 
 def add_archive(spark: "SparkSession", archive: Path) -> None:
-    """Have each executor unpack an archive once, where `SparkFiles.get(archive.name)` tells."""
+    """Have each executor unpack an archive once, to `SparkFiles.get(archive.name)`."""
     try:
         spark.addArtifacts(str(archive), archive=True)
     except RuntimeError as error:  # Spark 3.5 has artifacts on Connect alone
@@ -86,7 +86,7 @@ def add_archive(spark: "SparkSession", archive: Path) -> None:
 
 
 def setting(spark: "SparkSession", name: str, default: str = "") -> str:
-    """A session's setting; the default where it has none, or does not tell (serverless compute tells a few alone)."""
+    """A session's setting; the default if it is unset or hidden (serverless compute shows only a few)."""
     try:
         return spark.conf.get(name, default) or default
     except Exception as error:

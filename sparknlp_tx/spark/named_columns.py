@@ -1,7 +1,7 @@
 """Columns by their names, as Spark resolves them.
 
-A name that a DataFrame has is taken as it stands, dots and backticks too. Else capitals do not count, unless `spark.sql.caseSensitive` says
-so, and a name with dots is a field of a struct: `doc.text`.
+A name that a DataFrame has is taken literally, dots and backticks included. Otherwise upper and lower case are equal, unless
+`spark.sql.caseSensitive` is true, and a name with dots is a field of a struct: `doc.text`.
 """
 
 from pyspark.errors import AnalysisException
@@ -14,7 +14,7 @@ from sparknlp_tx.spark.compat import setting
 
 
 def named(name: str) -> Column:
-    """A column of just this name, dots and backticks as they stand."""
+    """The column of exactly this name, dots and backticks included."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 

@@ -144,7 +144,7 @@ def _text(spark: "SparkSession", folder: str) -> str | None:
     """The text in a folder; None where there is none, or none yet."""
     try:
         lines = [row[0] for row in spark.read.text(folder).collect()]
-    except Exception as error:  # what it is hangs on the kind of session
+    except Exception as error:  # its class depends on the kind of session
         if "PATH_NOT_FOUND" in str(error):
             return None
         if "No FileSystem for scheme" in str(error) or "ClassNotFoundException: Class org.apache.hadoop.fs" in str(error):
@@ -159,7 +159,7 @@ def _holds_files(spark: "SparkSession", path: str) -> bool:
     try:
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
         return bool(files.select("path").limit(1).collect())
-    except Exception as error:  # what it is hangs on the kind of session
+    except Exception as error:  # its class depends on the kind of session
         if "PATH_NOT_FOUND" in str(error):
             return False
         raise

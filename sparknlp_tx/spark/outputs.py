@@ -104,7 +104,7 @@ class Output:
         mapped = self.facts.properties.get("delta.columnMapping.mode", "none") != "none"
         for name in [] if mapped else _names_within(schema):
             if FORBIDDEN & set(name) and name.lower() not in there:
-                remedy = "Rename it, leave it out (--keep-cols), or create the table beforehand with TBLPROPERTIES "
+                remedy = "Rename it, leave it out (--keep-cols), or create the table first, with TBLPROPERTIES "
                 raise InputError(
                     "names of columns that Delta takes: none of ' ,;{}()=', no line breaks or tabs",
                     f"{name!r} for {self.text}",
@@ -315,7 +315,7 @@ class Output:
         refusal = input_error_in(error)
         reason = str(refusal) if refusal is not None else reason_of(error)
         if any(word in str(error) for word in CONFLICTS):
-            reason = "another job has changed the table meanwhile, and its rows stand. Run this one again, after it"
+            reason = "another job has changed the table, and its rows are kept. Run this one again after it"
         return JobError(f"{self.text} was not written, it is as it was before: {reason}")
 
 

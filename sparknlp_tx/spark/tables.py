@@ -164,7 +164,7 @@ def _as_of(text: str) -> tuple[str, int | None, str | None]:
 
 
 def open_table(spark: "SparkSession", table: str) -> OpenedTable:
-    """A table or view to read, as of the version or time that its name asks for; what was read is what `version` tells.
+    """A table or view to read, as of the version or time that its name asks for; `version` is the one that was read.
 
     Raises:
         InputError: there is no such table, it has no such version, or the folder is no Delta table.
@@ -360,7 +360,7 @@ def files_at(spark: "SparkSession", path: str) -> list[str]:
     try:
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
         return [resolved(file) for file in files.inputFiles()[:2]]  # rows there are none of empty files
-    except Exception as error:  # what it is hangs on the kind of session
+    except Exception as error:  # its class depends on the kind of session
         if re.search("No FileSystem for scheme|ClassNotFoundException: Class org.apache.hadoop.fs", str(error)):
             remedy = "Add its jars to the session (for s3a: hadoop-aws), or give a path that is mounted."
             raise InputError("a path on a file system that Spark knows", path, remedy) from None

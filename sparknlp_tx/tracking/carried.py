@@ -1,7 +1,7 @@
 """This package as a logged model carries it: a copy under a name of its own.
 
-Models of several versions live in one process then, beside the installed one. The name tells the version and the content, so models
-of the same code share it.
+So models of several versions can be loaded in one process, beside the installed package. The name holds the version and a hash of the
+code, so models of the same code share it.
 """
 
 import hashlib

@@ -25,7 +25,7 @@ def log_data(table: str, at: int | None, context: str) -> None:
 
     Args:
         table: a name or a path, as `tables.read_table` takes it.
-        at: the version that was read, as `tables.open_table` tells; None for what has no versions: views, tables of other formats.
+        at: the version that was read, from `tables.open_table`; None for what has no versions: views, tables of other formats.
         context: what it is for: `training`, `validation`, `test`, `scoring`.
     """
     name = tables.TableName.parse(table)

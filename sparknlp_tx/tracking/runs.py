@@ -1,4 +1,4 @@
-"""MLflow runs of jobs: what can be known beforehand is refused; afterwards logging never fails a job, and a run always ends.
+"""MLflow runs of commands: problems are found before the work; later, logging never fails a command, and a run always ends.
 
   plan = check_tracking(options.experiment, options.registered_model)   # before any work
   with logged_run(plan) as run:
@@ -140,7 +140,7 @@ class LoggedRun:
     not_logged: list[str] = field(default_factory=list)
 
     def log(self, what: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Log something: `call(*args, **kwargs)`, again where it fails, for some seconds. Where it keeps failing, it is told.
+        """Log something: `call(*args, **kwargs)`, retried for some seconds if it fails. If it keeps failing, a warning is logged.
 
         What is called may have been done in part: it has to bear to be called twice.
 

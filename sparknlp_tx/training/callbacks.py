@@ -21,7 +21,7 @@ CHECKPOINT_SECONDS = 300.0  # age of the last checkpoint at which another one is
 
 
 def watchers(settings: "TrainingSettings", validated: bool) -> list[TrainerCallback]:
-    """What ends a training before its time (patience, a limit of seconds, a loss that is no number) or saves it meanwhile."""
+    """Callbacks that stop a training early (patience, a time limit, a loss that is no number) or save checkpoints."""
     patience = [EarlyStoppingCallback(settings.patience)] if settings.patience and validated else []
     saving = [Saving()] if settings.resumable else []
     return [*patience, *saving, Limits(settings.max_train_seconds)]

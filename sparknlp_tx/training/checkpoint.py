@@ -102,7 +102,7 @@ def load_classifier(settings: "TrainingSettings", encoder: TextEncoder, device: 
 def pretrained_classifier(
     settings: "TrainingSettings", encoder: TextEncoder, device: str = "cpu"
 ) -> tuple[Any, dict[str, Any], int]:
-    """The checkpoint with a head for as many labels, whatever they are; what transformers tells of it; by how many tokens it grew.
+    """The checkpoint with a head of the right size, transformers' loading info, and how many tokens the embedding grew by.
 
     A tokenizer to which tokens were added makes the embedding as large, as `resize_token_embeddings` does.
 

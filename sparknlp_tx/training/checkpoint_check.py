@@ -1,7 +1,7 @@
 """One forward pass before a training: whether a checkpoint's configuration, tokenizer and head go together. Knows neither Spark nor MLflow.
 
-What transformers mends itself is mended here as well, aloud: inputs that the model does not take, a longest text beyond its positions.
-Everything else is found on a CPU within a second, not by a training that fails after minutes, on a GPU without a word of why.
+What transformers can repair is repaired here with a warning: inputs that the model does not take, texts longer than its positions.
+Everything else is found on a CPU within a second, instead of by a training that fails after minutes, on a GPU without a reason.
 """
 
 import inspect

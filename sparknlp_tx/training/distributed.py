@@ -56,7 +56,7 @@ def train_with_others(job: Job) -> bytes | None:
 
 
 def _train(job: Job) -> bytes | None:
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else it tells for each process what it would do otherwise
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else each process prints advice
     import datasets
     import torch
 

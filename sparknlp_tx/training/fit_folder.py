@@ -122,7 +122,7 @@ def _begun(file: Path) -> dict[str, Any]:
     except ValueError:  # of what is no JSON, and of bytes that are no UTF-8
         begun = None
     if not isinstance(begun, dict):
-        remedy = f"Remove the folder {file.parent}, to begin anew, or give another checkpointDir."
+        remedy = f"Remove the folder {file.parent}, to start again, or give another checkpointDir."
         raise InputError(f"JSON of a fit in {file}", "a damaged file", remedy)
     return begun
 
@@ -141,7 +141,7 @@ def _short(value: Any) -> str:
 
 
 def last_checkpoint(folder: Path, resumable: bool) -> str | None:
-    """The last whole checkpoint of the Trainer in a folder; those that were being written are removed, or all, to begin anew."""
+    """The last whole checkpoint of the Trainer in a folder; incomplete ones are removed; all are, if the fit is not resumable."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if resumable and (path / COMPLETE).is_file()]
     for path in set(found) - set(whole):

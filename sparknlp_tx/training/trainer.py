@@ -89,7 +89,7 @@ class ClassifierTrainer(Trainer):
             Path(self.args.output_dir, f"checkpoint-{self.state.global_step}", COMPLETE).touch()
 
     def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One batch forwards and backwards; where a GPU's memory does not take it, in ever smaller parts from then on.
+        """Train on one batch. On CUDA out-of-memory it is split into micro-batches (same gradient), and batches stay split for the rest of the run.
 
         Whatever the parts, and whichever process has which rows, the gradient is that of the mean over the whole batch. What was
         accumulated of other batches in the step that ran out of memory is lost.

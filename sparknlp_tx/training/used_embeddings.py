@@ -1,4 +1,4 @@
-"""Training with the token embeddings of the tokens that occur: the other rows would not change, and are most of many a model.
+"""Train only the embedding rows whose tokens occur in the data; all others would receive zero gradients.
 
 AdamW and SGD leave a row whose gradient has always been zero as it is, where no weight decays; yet each step they read and write it,
 its moments and its gradient: with MiniLM and 10,000 short texts 12 of 23 million parameters, with XLM-RoBERTa's 250,000 tokens two

@@ -31,7 +31,7 @@ SHOWN = ("accuracy", "micro_f1", "macro_f1", "matthews", "average_precision", "p
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags of `evaluate`: its own, and the Params that scoring hangs on."""
+    """Flags of `evaluate`: its own, and the Params that change scoring."""
     parser = make_parser("evaluate", __doc__)
     add_model_flags(parser, "Delta table with the model's text columns and label column")
     parser.add_argument("--label-col", help="column of the true labels; default the model's")

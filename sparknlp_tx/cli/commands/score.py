@@ -8,7 +8,7 @@ MODEL is a model directory, runs:/RUN/model, models:/name/version or models:/nam
 (those of --keep-cols) and rawPrediction, probability, prediction, predictedLabel; it appears in one transaction. Params of the
 model can be set for this run by flags in kebab-case. The last line of standard output is a JSON object with the results: rows,
 seconds, and under "metrics" rows and tokens a second, padding, duplicates, models loaded and where the time went; with --experiment
-they are logged to MLflow, too. --explain says beforehand, and writes nothing: devices, engine, memory, lengths, duration, advice.
+they are logged to MLflow, too. --explain prints a plan and writes nothing: devices, engine, memory, lengths, duration, advice.
 """
 
 import argparse
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags of `score`: its own, and the Params that scoring hangs on."""
+    """Flags of `score`: its own, and the Params that change scoring."""
     parser = make_parser("score", __doc__)
     add_model_flags(parser, "Delta table to score")
     parser.add_argument("--output", help="Delta table to write")

@@ -146,7 +146,7 @@ def compile_model(model: Any, precision: str, threads: int | None) -> Any:
 
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    """Variables that are set meanwhile, unless the user has: OpenVINO's oneDNN reads them once, and torch's would later."""
+    """Environment variables that are set inside the block, unless the user has set them: OpenVINO's oneDNN reads them once, and torch's would later."""
     fresh = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(fresh)
     try:

@@ -157,7 +157,7 @@ def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
     """Largest difference of a logit between the export and torch, in float32, on these texts and some more, with padding.
 
     Raises:
-        ValueError: in packed batches a text's logits hang on what lies beside it.
+        ValueError: in packed batches a text's logits depend on the texts beside it.
     """
     encoder = TextEncoder(directory)
     probes = [*PROBES, f"One with {encoder.pad_token} inside."]

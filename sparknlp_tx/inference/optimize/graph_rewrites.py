@@ -1,4 +1,5 @@
-"""An exported encoder's graph, made to do less for the same logits. Knows OpenVINO alone; `export.py` checks the logits.
+"""OpenVINO graph rewrites: compute the last layer at the first token only, and accept packed sequences (block-diagonal attention mask,
+explicit positions). `export` checks that the logits stay the same.
 
 A classifier's head reads one position of the last layer, that of the text's first token. So of that layer only the keys and values
 are needed everywhere; its queries, its feed-forward part and its output are needed where the head reads, and nowhere else. Which
@@ -79,7 +80,7 @@ def _read_first_tokens(model: Any) -> None:
     one = ops.constant(1)
     for entry in _entries(model, head) or [head.input(0)]:
         source = entry.get_source_output()
-        if entry.get_node().get_type_name() == ATTENTION:  # its mask, [rows, 1, tokens or 1 for all alike, tokens]
+        if entry.get_node().get_type_name() == ATTENTION:  # its mask, [rows, 1, tokens or 1 for all, tokens]
             mask = ops.squeeze(source, one)
             last = ops.subtract(ops.gather(ops.shape_of(mask, "i64"), one, ops.constant(0)), one)
             taken = ops.unsqueeze(ops.gather(mask, ops.minimum(positions, last), one, batch_dims=1), one)

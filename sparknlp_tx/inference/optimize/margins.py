@@ -16,7 +16,7 @@ SAFETY = 2.0
 
 
 def learn_margin(directory: str | Path, precision: str, texts: Sequence[Text]) -> None:
-    """Learn by how little a decision may lead in a reduced precision and still be float32's; keep it with the model.
+    """Calibrate the margin below which a prediction of reduced precision may differ from float32's, and store it with the model.
 
     It is the largest amount by which the precision raised a lead on the calibration rows, and as much again for the rows
     that are not among them. Of several labels a row, where each has a threshold of its own, it is twice the largest change of a
