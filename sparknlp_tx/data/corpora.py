@@ -18,6 +18,7 @@ from sparknlp_tx.data.readers import SPLITS, read_files, read_hub, split_of
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.named_columns import column_of, find_column
+from sparknlp_tx.spark.table_names import has_scheme, is_path
 
 EMOTIONS = [
     "anger",
@@ -131,13 +132,13 @@ def _read_splits(spark: SparkSession, source: Source, corpus: Corpus) -> dict[st
         return {"train": spark.createDataFrame(docstring_rows(source.limit), "text string, label string")}
     if source.path is None and source.source in CORPORA:
         return read_hub(spark, corpus.hub, corpus.config, corpus.revision)
-    if tables.has_scheme(name) or os.path.exists(os.path.expanduser(name)):
+    if has_scheme(name) or os.path.exists(os.path.expanduser(name)):
         return read_files(spark, name, source.dialect, source.config)
     if source.path is not None or name.startswith((".", "/")):
         raise InputError("a file or a folder", f"nothing at {name}", "Check the path.")
-    if not tables.is_path(name) and spark.catalog.tableExists(name):
+    if not is_path(name) and spark.catalog.tableExists(name):
         return {"train": tables.read_table(spark, name)}
-    if not tables.is_path(name) or name.startswith("glue/"):
+    if not is_path(name) or name.startswith("glue/"):
         expected = "docstrings, a known name, a file or folder, a table, or org/name on the hub"
         raise InputError(expected, repr(name), nearest(name, ["docstrings", *CORPORA]))
     return read_hub(spark, corpus.hub, corpus.config, corpus.revision)

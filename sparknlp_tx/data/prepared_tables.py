@@ -11,6 +11,7 @@ from pyspark.sql.types import ArrayType, FractionalType, StringType
 from sparknlp_tx.data.splits import carve_splits
 from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.outputs import write_table
+from sparknlp_tx.spark.table_names import is_path
 
 FEW_ROWS, FEW_CHARACTERS = 20_000, 20_000_000  # that the driver holds at a time
 WRITERS = 4  # tables that are written at the same time: of small ones most of the time is Delta's own
@@ -18,7 +19,7 @@ WRITERS = 4  # tables that are written at the same time: of small ones most of t
 
 def target_name(output: str, name: str, table: str) -> str:
     """Where a table of a corpus goes: `output/table` in a folder, `output.name_table` in a schema."""
-    return f"{output.rstrip('/')}/{table}" if tables.is_path(output) else f"{output}.{name}_{table}"
+    return f"{output.rstrip('/')}/{table}" if is_path(output) else f"{output}.{name}_{table}"
 
 
 def shuffled(df: DataFrame, seed: int) -> DataFrame:

@@ -15,8 +15,8 @@ from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.data.text_samples import length_summary, share_cut
 from sparknlp_tx.files import local_path
 from sparknlp_tx.inference.tokenization import TextEncoder
-from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.outputs import write_table
+from sparknlp_tx.spark.table_names import has_scheme, is_path
 
 LENGTH_SAMPLE = 10_000
 MAX_LENGTHS = (32, 64, 128, 256, 512)
@@ -103,7 +103,7 @@ def _profile_tokens(df: DataFrame, checkpoint: str) -> dict[str, Any]:
 
 def save_profile(spark: SparkSession, report: dict[str, Any], output: str, name: str) -> str:
     """Keep a profile beside the tables: `profile.json` in a local folder, else a table of one JSON string; returns which."""
-    if tables.is_path(output) and not tables.has_scheme(output):
+    if is_path(output) and not has_scheme(output):
         file = Path(local_path(output), "profile.json")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")

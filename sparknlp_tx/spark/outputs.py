@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparknlp_tx.errors import InputError, JobError, input_error_in, nearest, reason_of
 from sparknlp_tx.progress import say
 from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.table_names import TableName, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,7 +36,7 @@ class Output:
     The order is `Output(...)`, `check_apart`, `check_columns`, `create`, the job's work, `write`, `written`.
 
     Args:
-        table: a name or a folder, see `tables`.
+        table: a name or a folder, see `table_names`.
         mode: `overwrite` (all rows, the table and its layout stay), `append`, or `error` where there is one already.
         exact: the table has the job's columns and no others; else columns that the job does not know stay, empty.
 
@@ -46,7 +47,7 @@ class Output:
 
     def __init__(self, spark: "SparkSession", table: str, mode: str = "overwrite", exact: bool = False):
         self.spark, self.mode, self.exact = spark, mode, exact
-        self.name = tables.TableName.parse(table)
+        self.name = TableName.parse(table)
         self.name.check_now("--output")
         self.facts = tables.look_up(spark, self.name)
         self._options: dict[str, str] = {}
@@ -198,7 +199,7 @@ class Output:
         if self.name.path is None:
             schema = self.name.parts[:-1]
             try:
-                there = not schema or self.spark.catalog.databaseExists(".".join(map(tables.quoted, schema)))
+                there = not schema or self.spark.catalog.databaseExists(".".join(map(quoted, schema)))
             except Exception:  # an unknown catalog, or too many parts
                 there = False
             if not there:
@@ -323,7 +324,7 @@ def write_table(df: "DataFrame", table: str, mode: str = "overwrite", exact: boo
     """Write a Delta table in one transaction: the old rows stay until the new ones are all there.
 
     Args:
-        table: a name or a folder, see `tables`.
+        table: a name or a folder, see `table_names`.
         mode, exact: as for `Output`.
 
     Raises:

@@ -12,7 +12,7 @@ from mlflow.data.spark_dataset_source import SparkDatasetSource
 
 from sparknlp_tx.files import directory_bytes
 from sparknlp_tx.ml.params import SCORING_PARAMS
-from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.table_names import TableName
 from sparknlp_tx.tracking.models import ENGINE_PACKAGES, _version
 from sparknlp_tx.version import __version__
 
@@ -28,7 +28,7 @@ def log_data(table: str, at: int | None, context: str) -> None:
         at: the version that was read, from `tables.open_table`; None for what has no versions: views, tables of other formats.
         context: what it is for: `training`, `validation`, `test`, `scoring`.
     """
-    name = tables.TableName.parse(table)
+    name = TableName.parse(table)
     shown = ".".join(name.parts)
     if at is None:
         source: Any = SparkDatasetSource(path=name.path, table_name=shown or None)

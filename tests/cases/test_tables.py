@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx.cli import main as cli
 from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.outputs import Output
+from sparknlp_tx.spark.table_names import sql_name
 
 pytestmark = pytest.mark.every_session
 SCORES = ["rawPrediction", "probability", "prediction", "predictedLabel"]
@@ -51,7 +52,7 @@ def score(saved, capsys):
 
 
 def versions(spark, table):
-    return [row["version"] for row in spark.sql(f"DESCRIBE HISTORY {tables.sql_name(table)}").select("version").collect()]
+    return [row["version"] for row in spark.sql(f"DESCRIBE HISTORY {sql_name(table)}").select("version").collect()]
 
 
 @pytest.mark.parametrize("place", ["name", "folder"])

@@ -9,6 +9,7 @@ from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.errors import InputError, TrainingError
 from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.compat import setting
+from sparknlp_tx.spark.table_names import full_path, sql_name
 
 pytestmark = pytest.mark.every_session
 
@@ -162,10 +163,10 @@ def test_what_is_no_delta_table_has_no_version(spark):
 
 def test_paths_with_a_scheme_stay_as_they_are():
     for path in ("dbfs:/mnt/x", "s3://bucket/x", "abfss://c@a.net/x", "hdfs:/x"):
-        assert tables.full_path(path) == path
-        assert tables.sql_name(path) == f"delta.`{path}`"
-    assert tables.full_path("file:/a/b") == "/a/b"
-    assert tables.full_path("data/x").startswith("/")
+        assert full_path(path) == path
+        assert sql_name(path) == f"delta.`{path}`"
+    assert full_path("file:/a/b") == "/a/b"
+    assert full_path("data/x").startswith("/")
 
 
 def test_values_that_transformers_does_not_take_are_refused_before_a_job(refused):

