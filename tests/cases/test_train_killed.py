@@ -64,21 +64,17 @@ def training(train_df, tmp_path, checkpoint, uri, *flags):
         job.wait()
 
 
-def test_it_is_told_to_end(train_df, tmp_path, checkpoint):
+def test_it_is_told_to_end(train_df, tmp_path, checkpoint, tracking):
     """Every scheduler's way: its run is KILLED, no staged text stays behind, and it says so."""
-    with mlflow_server(tmp_path / "mlflow") as (uri, _):
-        with training(train_df, tmp_path, checkpoint, uri) as job:
-            job.send_signal(signal.SIGTERM)
-            _, told = job.communicate(timeout=120)
-        assert job.returncode == 143, told
-        assert "Traceback" not in told
-        asked = urllib.request.Request(
-            f"{uri}/api/2.0/mlflow/runs/search",
-            json.dumps({"experiment_ids": ["1"]}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            assert [run["info"]["status"] for run in json.load(answer)["runs"]] == ["KILLED"]
+    import mlflow
+
+    with training(train_df, tmp_path, checkpoint, mlflow.get_tracking_uri()) as job:
+        job.send_signal(signal.SIGTERM)
+        _, told = job.communicate(timeout=120)
+    assert job.returncode == 143, told
+    assert "Traceback" not in told
+    runs = mlflow.search_runs(experiment_names=["tests"], output_format="list")
+    assert [run.info.status for run in runs] == ["KILLED"]
     assert not [name for name in os.listdir(tmp_path / "scratch") if name.startswith("sparknlp_tx")]
     assert not (tmp_path / "model").exists()
 
