@@ -106,7 +106,7 @@ def local_session(
 
 def _let_workers_import() -> None:
     """Where this package is imported from a zip: have the Python workers, which Spark's JVM starts, find it as well."""
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])  # the folder or archive that holds the package
     known = os.environ.get("PYTHONPATH", "")
     if os.path.isfile(root) and root not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = root + (os.pathsep + known if known else "")
