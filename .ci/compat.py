@@ -26,7 +26,7 @@ CLASSIC = (
     "tests/scoring/test_observation.py",
     "tests/scoring/test_odd_texts.py",
     "tests/inference/test_engine.py",
-    "tests/inference/test_openvino.py::test_every_architecture_gives_the_same_logits_or_falls_back_aloud",
+    "tests/inference/test_openvino.py::test_every_architecture_gives_the_same_logits_or_falls_back_with_a_warning",
     "tests/inference/test_openvino.py::test_every_precision_keeps_the_labels_of_float32",
     "tests/ml/test_model_methods.py::test_evaluate_gives_a_summary",
     "tests/ml/test_model_methods.py::test_spark_knows_the_labels_of_the_prediction",

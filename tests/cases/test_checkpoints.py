@@ -82,7 +82,7 @@ def test_token_types_that_a_configuration_does_not_know(tmp_path, bert_files):
 
 
 @pytest.mark.parametrize(("positions", "padding", "usable"), [(64, 1, 62), (66, 3, 62), (66, 1, 64), (130, 0, 128), (10, 1, 8)])
-def test_positions_that_do_not_fit_cut_texts_aloud(tmp_path, bert_files, caplog, positions, padding, usable):
+def test_positions_that_do_not_fit_cut_texts_with_a_warning(tmp_path, bert_files, caplog, positions, padding, usable):
     checkpoint = roberta(tmp_path / "odd", bert_files, positions, padding)
     with caplog.at_level(logging.WARNING, "sparknlp_tx"):
         settings, encoder = checked(checkpoint, tmp_path / "model", max_length=256)
@@ -98,7 +98,7 @@ def test_fewer_positions_than_a_text_needs_are_refused(tmp_path, bert_files):
         checked(roberta(tmp_path / "odd", bert_files, 3, 1), tmp_path / "model")
 
 
-def test_added_tokens_grow_the_embedding_aloud(tmp_path, checkpoint, caplog):
+def test_added_tokens_grow_the_embedding_with_a_warning(tmp_path, checkpoint, caplog):
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     shutil.copytree(checkpoint, tmp_path / "odd")
     tokenizer.add_tokens(["<order>", "<name>"])
@@ -161,7 +161,7 @@ def test_a_fit_of_texts_that_spell_the_end_token(spark, settings, tmp_path, bert
     assert fitted.transform(df).filter("prediction is null").count() == 0
 
 
-def test_inputs_that_a_model_does_not_take_are_left_out_aloud(tmp_path, bert_files, caplog):
+def test_inputs_that_a_model_does_not_take_are_left_out_with_a_warning(tmp_path, bert_files, caplog):
     files, size = bert_files
     config = transformers.DistilBertConfig(
         vocab_size=size, dim=32, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=64

@@ -113,7 +113,7 @@ def test_a_model_that_is_logged_in_part_is_not_logged_twice(runs):
 def test_a_job_that_is_told_to_end(number, code):
     script = f"""
 import os, tempfile
-from sparknlp_tx.signals import terminations
+from sparknlp_tx.cli.signals import terminations
 with terminations(), tempfile.TemporaryDirectory() as folder:
     print(folder, flush=True)
     os.kill(os.getpid(), {int(number)})

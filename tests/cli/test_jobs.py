@@ -91,7 +91,7 @@ def test_prepare_train_score(job, tracking, spark, tickets, training_flags, tmp_
     base = ["--model", tmp_path / "model", "--input", data / "test"]
     code, explained, err = job("score", *base, "--explain", "--max-length", 5)
     assert (code, explained["explain"]["rows"]) == (0, prepared["rows"]["test"])
-    assert "of the texts are cut at maxLength=5" in err
+    assert "of the texts are truncated at maxLength=5" in err
     assert "--output TABLE, or --explain" in refused(job, "score", *base)
 
     rows = df.count()

@@ -54,7 +54,7 @@ ARCHITECTURES = {
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_gives_the_same_logits_or_falls_back_aloud(name, checkpoint, tmp_path, caplog):
+def test_every_architecture_gives_the_same_logits_or_falls_back_with_a_warning(name, checkpoint, tmp_path, caplog):
     """Tiny models with random weights; padding never changes a logit by more than 1e-4."""
     cls, own = ARCHITECTURES[name]
     config = getattr(transformers, cls)(vocab_size=300, num_labels=3, **own)

@@ -161,7 +161,7 @@ def test_a_fit_from_an_earlier_model_goes_on_with_its_labels(model, train_df, te
     assert np.allclose(np.stack(grown.predict(["my card"])["rawPrediction"])[:, :3], old, atol=1e-3)
 
 
-def test_a_head_for_other_labels_is_replaced_aloud(model, train_df, settings, caplog):
+def test_a_head_for_other_labels_is_replaced_with_a_warning(model, train_df, settings, caplog):
     """As many labels, but others: what the old head says of them would be wrong."""
     slow = settings | {"checkpoint": str(model.directory), "learningRate": 1e-9, "headLearningRate": 1e-9}
     with caplog.at_level(logging.WARNING):

@@ -74,7 +74,7 @@ def test_explain_says_how_it_would_run(session_kind, model, repeated):
     assert "rows        181 in 1 partition, 181 in the largest" in text
     assert "OpenVINO, float32: as precision='float32' says" in text
     assert f"1 partition cannot fill {slots} slots: df.repartition({slots})." in text
-    assert "of the texts are cut at maxLength=5" in text
+    assert "of the texts are truncated at maxLength=5" in text
     assert plan.as_dict()["advice"] == plan.advice
 
 

@@ -104,7 +104,8 @@ def test_an_overwrite_that_breaks_off_leaves_a_whole_model(model, store, monkeyp
 
 KILLED = """
 import os, signal, sys
-from sparknlp_tx import TransformerClassificationModel, local_session, remote
+from sparknlp_tx import TransformerClassificationModel, local_session
+from sparknlp_tx.spark import object_store as remote
 
 mount, local, path = sys.argv[1:]
 spark = local_session("killed", master="local[1]", conf={"spark.hadoop.fs.viewfs.mounttable.store.link./files": mount})

@@ -16,7 +16,9 @@ from sparknlp_tx.errors import InputError
 
 SCRIPT = """
 import json, os, signal, sys
-from sparknlp_tx import TransformerClassifier, callbacks, local_session, staging, trainer
+from sparknlp_tx import TransformerClassifier, local_session
+from sparknlp_tx.data import staging
+from sparknlp_tx.training import callbacks, trainer
 
 point, table, settings, texts, result = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4]), sys.argv[5]
 callbacks.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every step
@@ -63,7 +65,7 @@ def resumed(settings):
 
 
 def comparable(history):
-    """What does not hang on the clock."""
+    """What does not depend on the clock."""
     return [{k: v for k, v in entry.items() if "runtime" not in k and "per_second" not in k} for entry in history]
 
 
