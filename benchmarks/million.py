@@ -66,7 +66,7 @@ def devices(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The device of a task, were there as many GPUs as Spark has been told."""
     from pyspark import TaskContext
 
-    from sparknlp_tx.inference import engine_cache as worker
+    from sparknlp_tx.scoring import executor as worker
 
     worker.gpu_count = lambda: 2
     for _ in batches:

@@ -219,13 +219,13 @@ def test_spark_submit_runs_a_job(spark, model, test_df, tmp_path):
     """In a process of its own, on a cluster of several processes; its last line is the result."""
     import pyspark
 
-    from sparknlp_tx.spark.session import _known_jars
+    from sparknlp_tx.spark.jars import known_jars
 
     test_df.write.format("delta").save(str(tmp_path / "t"))
     model.save(str(tmp_path / "model"))
     home = os.path.dirname(pyspark.__file__)
     conf = {
-        "spark.jars": _known_jars(),
+        "spark.jars": known_jars(),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.executorEnv.PYTHONPATH": str(ROOT),
