@@ -158,7 +158,7 @@ def worker(spark: Any, model: Any, texts: list[str], rounds: int) -> None:
         def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
             begin = time.monotonic()
             from sparknlp_tx.scoring.executor import task_engine
-            from sparknlp_tx.scoring.probe import peak_memory
+            from sparknlp_tx.scoring.executor_probe import peak_memory
 
             task_engine(scoring)
             ready = time.monotonic() - begin

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType
 
 from sparknlp_tx.data.delimited import Dialect
-from sparknlp_tx.data.docstrings import docstring_rows
+from sparknlp_tx.data.docstring_corpus import docstring_rows
 from sparknlp_tx.data.readers import SPLITS, read_files, read_hub, split_of
 from sparknlp_tx.errors import InputError, nearest
 from sparknlp_tx.spark import tables

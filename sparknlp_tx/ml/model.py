@@ -20,8 +20,8 @@ from sparknlp_tx.ml.reprs import NAMES, names, training_lines, with_repr
 from sparknlp_tx.ml.schema_checks import NUMBERS, check_column, check_texts
 from sparknlp_tx.ml.scoring_plan import ScoringPlan, explain
 from sparknlp_tx.ml.summary import EvaluationSummary
+from sparknlp_tx.scoring.executor_probe import probe
 from sparknlp_tx.scoring.observation import ScoringObservation
-from sparknlp_tx.scoring.probe import probe
 from sparknlp_tx.scoring.udf import function_udf
 from sparknlp_tx.spark.compat import running_session
 from sparknlp_tx.spark.named_columns import find_column

@@ -10,7 +10,7 @@ from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.data.text_samples import sample_texts, token_lengths
 from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.inference.tokenization import TextEncoder
-from sparknlp_tx.scoring.probe import probe
+from sparknlp_tx.scoring.executor_probe import probe
 from sparknlp_tx.spark.compat import setting
 from sparknlp_tx.spark.distribution import is_local
 

@@ -17,8 +17,8 @@ from sparknlp_tx.data.training_rows import TrainingColumns
 from sparknlp_tx.files import local_path
 from sparknlp_tx.ml.scoring_plan import told_duration
 from sparknlp_tx.spark.distribution import is_local
-from sparknlp_tx.training.probe import try_training
 from sparknlp_tx.training.settings import TrainingSettings
+from sparknlp_tx.training.step_probe import try_training
 
 STAGED_CHARACTERS = 500_000  # a second and core, about: `benchmarks/staging.py`
 RARE = 5  # rows of a label that are too few to learn it from

@@ -25,7 +25,7 @@ from sparknlp_tx.inference.model_location import ModelLocation
 from sparknlp_tx.progress import say
 from sparknlp_tx.spark.compat import setting
 from sparknlp_tx.spark.distribution import distribute, executors_have_gpus, is_local
-from sparknlp_tx.training.distributed import MARK, Job, WorkerError, train_with_others
+from sparknlp_tx.training.training_process import MARK, Job, WorkerError, train_with_others
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -87,7 +87,7 @@ def local_session(
         "spark.driver.memory": "2g",
         # A TCP socket keeps each Python task waiting for 40 ms. Windows' Python has no others.
         "spark.python.unix.domain.socket.enabled": str(hasattr(socket, "AF_UNIX")).lower(),
-        "spark.python.daemon.module": "sparknlp_tx.spark.daemon" if master.startswith("local[") else "pyspark.daemon",
+        "spark.python.daemon.module": "sparknlp_tx.spark.python_daemon" if master.startswith("local[") else "pyspark.daemon",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": _log4j("error"),

@@ -16,7 +16,7 @@ from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import temporary_directory
 from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.inference.decision_rules import decision_rule
-from sparknlp_tx.tracking.carried import importable, write_carried
+from sparknlp_tx.tracking.carried_code import importable, write_carried
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo

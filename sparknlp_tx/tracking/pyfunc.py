@@ -1,4 +1,4 @@
-"""The MLflow pyfunc of a model, as a model from code: no pickle, no Spark. What a logged model carries of it: `carried`."""
+"""The MLflow pyfunc of a model, as a model from code: no pickle, no Spark. What a logged model carries of it: `carried_code`."""
 
 import sys
 from typing import Any

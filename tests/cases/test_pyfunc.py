@@ -195,9 +195,7 @@ def changed_copy(folder: Path, logged: str) -> Path:
     source = file.read_text()
     source = source.replace("import score_frame\n", "import score_frame\nfrom sparknlp_tx.loud import loud\n")
     file.write_text(source.replace("[_plain(value) for", "[loud(_plain(value)) for"))
-    program = (
-        "import sys, pathlib; from sparknlp_tx.tracking.carried import write_carried; write_carried(pathlib.Path(sys.argv[1]))"
-    )
+    program = "import sys, pathlib; from sparknlp_tx.tracking.carried_code import write_carried; write_carried(pathlib.Path(sys.argv[1]))"
     target = folder / "other"
     shutil.copytree(logged, target, ignore=shutil.ignore_patterns("code"))
     (target / "code").mkdir()

@@ -2,7 +2,6 @@
 `databricks-bundles` and against the jobs' own flags and results; `dbutils`, which exists only there, is a stand-in with the one
 method that is called."""
 
-import ast
 import configparser
 import importlib
 import json
@@ -11,6 +10,7 @@ import re
 import subprocess
 import sys
 import types
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -55,10 +55,9 @@ def words(task):
 
 
 def results(command):
-    """The keys of the result that a job gives, as its source has them; those of `evaluate` with what it finds."""
-    tree = ast.parse((ROOT / "sparknlp_tx" / "jobs" / f"{command}.py").read_text())
-    dicts = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
-    keys = {key.value for node in dicts for key in node.keys if isinstance(key, ast.Constant)}
+    """The keys of a command's result, those of its MLflow run, and those of `evaluate`'s metrics."""
+    module = importlib.import_module(f"sparknlp_tx.cli.commands.{command}")
+    keys = {field.name for field in fields(getattr(module, f"{command.capitalize()}Result"))} | {"run_id", "experiment_id"}
     tables = {f"tables_{table}" for table in ("train", "validation", "test", "labels")}
     metrics = {f"model_{name}" for names in METRICS.values() for name in names if name != "loss"}
     return keys | {"prepare": tables, "evaluate": metrics}.get(command, set())
@@ -111,11 +110,11 @@ def test_flags_are_those_of_the_commands(job):
             continue
         wheel = task["python_wheel_task"]
         assert (wheel["package_name"], wheel["entry_point"]) == ("sparknlp_tx", "sparknlp-tx")
-        command, *flags = words(task)
+        command, *given = words(task)
         parser = importlib.import_module(f"sparknlp_tx.cli.commands.{command}").parser()
-        flags = [re.sub(r"\{\{job\.parameters\.\w+\}\}", lambda match: values[match.group()], flag) for flag in flags]
-        assert {flag.partition("=")[0] for flag in flags} <= set(parser._option_string_actions)
-        options = flags.parse(parser, flags)  # a flag that is missing, given twice or of another type fails
+        given = [re.sub(r"\{\{job\.parameters\.\w+\}\}", lambda match: values[match.group()], flag) for flag in given]
+        assert {flag.partition("=")[0] for flag in given} <= set(parser._option_string_actions)
+        options = flags.parse(parser, given)  # a flag that is missing, given twice or of another type fails
         assert not options.extra
         assert options.params.get("textCol", "text") == "text"
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx import TransformerClassifier, load_model, log_model
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.transformers_compat import grouped_by_length
-from sparknlp_tx.tracking.run_data import log_training
+from sparknlp_tx.tracking.run_logging import log_training
 
 TEXTS = [text for text, _ in texts_of_topics(5, seed=5)]
 COLUMNS = ["rawPrediction", "probability", "prediction", "predictedLabel"]

@@ -163,7 +163,7 @@ def _log(
     """Log the metrics to MLflow, as far as it takes them: `test.accuracy` of the model, `tfidf.accuracy` of a baseline."""
     import mlflow
 
-    from sparknlp_tx.tracking.run_data import log_data
+    from sparknlp_tx.tracking.run_logging import log_data
     from sparknlp_tx.tracking.runs import logged_run
 
     with logged_run(tracking) as run:

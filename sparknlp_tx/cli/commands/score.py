@@ -175,7 +175,7 @@ def _log(
     """Log a finished command to MLflow, as far as it takes it."""
     import mlflow
 
-    from sparknlp_tx.tracking.run_data import log_data, log_scoring
+    from sparknlp_tx.tracking.run_logging import log_data, log_scoring
     from sparknlp_tx.tracking.runs import logged_run
 
     with logged_run(tracking) as run:

@@ -189,7 +189,7 @@ def _save(model: TransformerClassificationModel, model_dir: str, overwrite: bool
 
 
 def _log_inputs(run: "LoggedRun", splits: dict[str, str], versions: dict[str, int | None]) -> None:
-    from sparknlp_tx.tracking.run_data import log_data
+    from sparknlp_tx.tracking.run_logging import log_data
 
     for split, table in splits.items():
         context = "training" if split == "train" else split
@@ -224,7 +224,7 @@ def _log(
 
     from sparknlp_tx.ml.live_metrics import log_missed_metrics
     from sparknlp_tx.tracking.models import log_model
-    from sparknlp_tx.tracking.run_data import log_training
+    from sparknlp_tx.tracking.run_logging import log_training
 
     run.log("metrics of the training", log_missed_metrics)
     run.log("the training's Params and history", log_training, model)
