@@ -17,6 +17,7 @@ import pytest
 import yaml
 from databricks.bundles.jobs import Job
 
+from sparknlp_tx.cli import flags
 from sparknlp_tx.cli.task_values import set_task_values
 from sparknlp_tx.metrics.compute import METRICS
 
