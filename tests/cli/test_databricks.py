@@ -269,8 +269,8 @@ def test_a_failed_task_fails():
     [place] = re.findall(r"sparknlp-tx\s*=\s*(\S+)", scripts)
     module, _, name = place.partition(":")
     command = f"import sys; sys.argv[1:] = {{}}; from {module} import {name}; {name}()"
-    for flags, code in ((["pepare"], 2), (["--version"], 0)):
-        answer = subprocess.run([sys.executable, "-c", command.format(flags)], capture_output=True, text=True, check=False)
+    for words, code in ((["pepare"], 2), (["--version"], 0)):
+        answer = subprocess.run([sys.executable, "-c", command.format(words)], capture_output=True, text=True, check=False)
         assert answer.returncode == code, answer.stderr
     assert "SystemExit" not in answer.stderr
 
