@@ -170,7 +170,7 @@ import pyarrow as pa
 from sparknlp_tx.inference.score_columns import strings
 from sparknlp_tx.inference.decision_rules import SingleLabel
 from sparknlp_tx.inference.model_location import ModelLocation
-from sparknlp_tx.inference.scoring_settings import Scoring
+from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.scoring.executor import score_arrow, task_engine
 location = ModelLocation({str(quantised.directory)!r}, {quantised._files!r})
 columns = dict(zip(SingleLabel.fields, SingleLabel.fields))

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.every_session
 def test_what_is_no_table_is_refused(spark, model, settings):
     stream = spark.readStream.format("rate").load().selectExpr("'a' AS text", "'b' AS label")
     for call in (TransformerClassifier(**settings).fit, model.transform, model.evaluate, model.explain):
-        with pytest.raises(InputError, match=r"a DataFrame of Spark's; found a pandas.*DataFrame\. spark\.createDataFrame"):
+        with pytest.raises(InputError, match=r"a Spark DataFrame; found a pandas.*DataFrame\. spark\.createDataFrame"):
             call(pd.DataFrame({"text": ["a"], "label": ["b"]}))
         if call != model.transform:
             with pytest.raises(InputError, match="a table; found a stream"):
