@@ -145,6 +145,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow  # and so not on a cluster
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_a_team_has_made_of_its_table_stays(spark, team, score, layout):
     spark.sql(f"""CREATE TABLE team.scored (id BIGINT COMMENT 'of the ticket', label STRING NOT NULL, seen TIMESTAMP)
@@ -257,6 +258,7 @@ def test_what_spark_would_refuse_after_scoring_is_refused_before(spark, team, sc
     assert spark.table("team.scored").count() == 90
 
 
+@pytest.mark.slow  # and so not on a cluster
 def test_names_that_need_quotes_simply_work(spark, team, score, tmp_path):
     spark.table("team.tickets").createOrReplaceTempView("`raw-tickets`")
     spark.table("team.tickets").createOrReplaceTempView("`support tickets.v2`")
@@ -286,6 +288,7 @@ def test_a_standard_output_that_is_not_utf_8(spark, team, saved, tmp_path, capsy
     assert json.loads(raw.getvalue().decode("ascii").splitlines()[-1])["output"] == str(tmp_path / "täxt")
 
 
+@pytest.mark.slow  # and so not on a cluster
 def test_time_travel_has_one_spelling_for_names_and_folders(spark, team, score, tmp_path):
     spark.table("team.tickets").limit(40).write.format("delta").mode("overwrite").saveAsTable("team.tickets")
     folder = spark.sql("DESCRIBE DETAIL team.tickets").collect()[0]["location"]

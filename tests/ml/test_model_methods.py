@@ -247,6 +247,7 @@ def test_a_pipeline_is_saved_and_loaded(model, test_df, settings, tmp_path):
     assert again.extractParamMap() == stages[1].extractParamMap()
 
 
+@pytest.mark.slow  # and so not on a cluster
 def test_a_split_with_parallel_fits_trains_one_after_another(train_df, settings, capsys):
     ours = TransformerClassifier(**settings | {"numTrainEpochs": 1.0})
     df = train_df.withColumn("label", (F.col("label") == "card").cast("int"))
