@@ -83,7 +83,7 @@ def test_its_server_goes_away(train_df, tmp_path, checkpoint):
     """The model is there, whole; what could not be logged is told; the job has done its work."""
     with (
         mlflow_server(tmp_path / "mlflow") as (uri, server),
-        training(train_df, tmp_path, checkpoint, uri, "--max-train-seconds", "15") as job,
+        training(train_df, tmp_path, checkpoint, uri, "--max-train-seconds", "5") as job,
     ):
         os.killpg(server, signal.SIGKILL)
         out, told = job.communicate(timeout=400)
