@@ -98,13 +98,17 @@ def json_value(text: str) -> Any:
         return {"True": True, "False": False}.get(text, text)
 
 
-def set_params(stage: Any, params: dict[str, str]) -> Any:
-    """Set Params from their flags; returns the stage.
+def set_params(stage: Any, params: dict[str, Any]) -> Any:
+    """Set Params from their flags, or from values of Python; returns the stage.
 
     Raises:
-        InputError: a value that the Param does not take.
+        InputError: there is no such Param, or it does not take the value.
     """
     for name, text in params.items():
+        if not stage.hasParam(name):
+            raise InputError("names of Params", repr(name), nearest(name, [param.name for param in stage.params]))
+        if not isinstance(text, str):
+            text = json.dumps(text)
         try:
             stage._set(**{name: json_value(text)})
         except TypeError as error:

@@ -15,7 +15,7 @@ from sparknlp_tx.data.label_columns import row_weight, true_labels
 from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation.measure import measured
-from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, DecisionRule, indicators
+from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, SINGLE, DecisionRule, indicators
 from sparknlp_tx.inference.transformers_compat import quiet_transformers
 from sparknlp_tx.metrics.compute import metrics_of
 
@@ -40,7 +40,7 @@ def tfidf_baseline(
         weight_col: how much each row counts, in a table that has it.
 
     Returns:
-        The metrics that `evaluation.evaluate` gives of a model.
+        The metrics that `model.evaluate` gives.
     """
     words = RegexTokenizer(inputCol="text", outputCol="words", pattern=r"\W+")
     counts = HashingTF(inputCol="words", outputCol="counts", numFeatures=FEATURES)
@@ -60,6 +60,44 @@ def tfidf_baseline(
         log_probability = F.transform(vector_to_array(F.col("probability")), lambda p: F.log(F.greatest(p, F.lit(1e-12))))
         scored = model.transform(asked).select(F.col("truth").alias("__truth"), log_probability.alias("__raw"), weight)
     return measured(scored.withColumn("__text", F.lit("")), decision).metrics
+
+
+def check_tfidf(
+    train: DataFrame, decision: DecisionRule, text_columns: tuple[str, ...], label_col: str, weight_col: str | None = None
+) -> None:
+    """Check that `tfidf_baseline` can be fitted on a table; one small job.
+
+    Raises:
+        InputError: it has no rows, or, with one label a row, fewer than two of the model's labels.
+    """
+    rows = _rows(train, text_columns, label_col, decision, weight_col)
+    if decision.problem_type == SINGLE:
+        rows = rows.filter("truth >= 0")
+    if len(rows.select("truth").distinct().limit(2).collect()) < (2 if decision.problem_type == SINGLE else 1):
+        expected = "rows of two labels" if decision.problem_type == SINGLE else "rows"
+        raise InputError(f"{expected} to fit TF-IDF on (--tfidf)", "fewer", "Name the training table.")
+
+
+def check_zero_shot(decision: DecisionRule, checkpoint: str, rows: int) -> None:
+    """Check that a checkpoint can be asked for labels; loads its configuration alone.
+
+    Raises:
+        InputError: regression, no rows, or no checkpoint for natural language inference.
+    """
+    if decision.problem_type == REGRESSION:
+        raise InputError("labels, for zero-shot classification", "regression", "Compare with TF-IDF.")
+    if rows < 1:
+        raise InputError("one row or more to ask about (--zero-shot-rows)", str(rows), "Give some hundreds.")
+    import transformers
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        found = f"{checkpoint}: {str(error).strip().splitlines()[0]}"
+        raise InputError("a checkpoint for natural language inference (--zero-shot)", found, "Check its spelling.") from error
+    if not any(label.lower().startswith("entail") for label in config.label2id):
+        found = f"labels {', '.join(config.label2id)}"
+        raise InputError(f"a checkpoint for natural language inference, not {checkpoint}", found, "Take one trained on MNLI.")
 
 
 def _rows(
@@ -108,16 +146,11 @@ def zero_shot_baseline(
         rows: how many to ask about, on this machine: each takes a pass for each label.
 
     Raises:
-        InputError: regression, or a checkpoint without such a label.
+        InputError: as `check_zero_shot`.
     """
-    if decision.problem_type == REGRESSION:
-        raise InputError("labels, for zero-shot classification", "regression", "Compare with TF-IDF.")
+    check_zero_shot(decision, checkpoint, rows)
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(checkpoint)
-    if not any(label.lower().startswith("entail") for label in config.label2id):
-        found = f"labels {', '.join(config.label2id)}"
-        raise InputError(f"a checkpoint for natural language inference, not {checkpoint}", found, "Take one trained on MNLI.")
     asked = _rows(df, text_columns, label_col, decision, weight_col).orderBy(F.xxhash64("text")).limit(rows).collect()
     several = decision.problem_type == MULTI
     with quiet_transformers():

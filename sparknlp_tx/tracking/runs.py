@@ -205,7 +205,7 @@ def logged_run(tracking: Tracking) -> Iterator[LoggedRun]:
     status = "FINISHED"
     try:
         yield run
-    except Exception:
+    except Exception:  # the command's own failure goes on; the run says so
         status = "FAILED"
         raise
     except BaseException:  # Ctrl-C, SIGTERM

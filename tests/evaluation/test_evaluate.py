@@ -7,6 +7,8 @@ from helpers.texts import texts_of_topics
 from pyspark.sql import functions as F
 
 from sparknlp_tx.cli import main as cli
+from sparknlp_tx.cli.commands.evaluate import evaluate
+from sparknlp_tx.errors import InputError
 from sparknlp_tx.evaluation.baselines import tfidf_baseline
 from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION, decision_rule
 from sparknlp_tx.spark.outputs import write_table
@@ -73,3 +75,34 @@ def test_tfidf_of_several_labels_and_of_numbers(spark):
     assert several["micro_f1"] > 0.6
     assert several["rows"] == test.count()
     assert tfidf_baseline(train, test, decision_rule(REGRESSION, []), ("text",), "target")["pearson"] > 0.6
+
+
+def test_pictures_that_fail_do_not_fail_the_command(places, spark, capsys, tmp_path, monkeypatch, caplog):
+    def fails(*args):
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("sparknlp_tx.metrics.plots.draw_scores", fails)
+    code, result, _ = run(capsys, "--model", places / "model", "--input", places / "test", "--pictures", tmp_path / "pictures")
+    assert (code, result["model"]["rows"]) == (0, 90)
+    assert "no such font" in caplog.text
+
+
+def test_baselines_are_checked_before_the_rows_are_scored(places, spark, train_df, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("sparknlp_tx.cli.commands.evaluate.evaluate_rows", lambda *_, **__: pytest.fail("rows were scored"))
+    own = ("--model", places / "model", "--input", places / "test")
+    for name, rows in (("empty", train_df.limit(0)), ("one", train_df.filter("label = 'card'"))):
+        write_table(rows, str(tmp_path / name))
+        code, _, said = run(capsys, *own, "--tfidf", tmp_path / name)
+        assert (code, "two labels" in said) == (2, True)
+    for checkpoint, rows, word in ((tmp_path / "none", 5, "inference"), (places / "model" / "model", 0, "one row")):
+        code, _, said = run(capsys, *own, "--zero-shot", checkpoint, "--zero-shot-rows", rows)
+        assert (code, word in said) == (2, True)
+
+
+def test_from_python(places, spark, tmp_path):
+    found = evaluate(
+        spark, model=str(places / "model"), input=str(places / "test"), params={"maxLength": 30, "thresholds": [1, 1, 1]}
+    )
+    assert found.metrics["model"]["rows"] == found.as_dict()["model"]["rows"] == 90
+    with pytest.raises(InputError, match="Did you mean 'maxLength'"):
+        evaluate(spark, model=str(places / "model"), input=str(places / "test"), params={"maxLenght": 30})

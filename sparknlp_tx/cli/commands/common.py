@@ -1,6 +1,8 @@
 """What several commands share: results, flags of a model, plans."""
 
 import argparse
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +14,9 @@ from sparknlp_tx.progress import say
 if TYPE_CHECKING:
     from sparknlp_tx.ml.scoring_plan import ScoringPlan
     from sparknlp_tx.ml.training_plan import TrainingPlan
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -53,6 +58,14 @@ class Explained:
     def as_dict(self) -> dict[str, Any]:
         """A JSON object."""
         return {"job": self.command, "explain": self.explain, "problems": self.problems}
+
+
+def draw(what: Callable[..., Any], *args: Any) -> None:
+    """Draw pictures: `what(*args)`. Pictures never fail a command: what cannot be drawn is a warning."""
+    try:
+        what(*args)
+    except Exception as error:  # matplotlib's, or the disk's
+        log.warning("Not all pictures could be drawn: %s", error)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, input_help: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
-from sparknlp_tx.cli.commands.common import CommandResult, Explained, add_model_flags
+from sparknlp_tx.cli.commands.common import CommandResult, Explained, add_model_flags, draw
 from sparknlp_tx.cli.flags import make_parser, set_params
 from sparknlp_tx.files import local_path
 from sparknlp_tx.ml.evaluate import evaluate_rows
@@ -93,7 +93,7 @@ def evaluate(
     zero_shot_rows: int = 200,
     pictures: str | None = None,
     experiment: str | None = None,
-    params: dict[str, str] | None = None,
+    params: dict[str, Any] | None = None,
     explain: bool = False,
 ) -> EvaluateResult | Explained:
     """Measure a model on a labelled table, and the baselines that are asked for on the same rows.
@@ -106,18 +106,18 @@ def evaluate(
         zero_shot: a checkpoint for natural language inference, asked about `zero_shot_rows` rows; default none.
         pictures: a folder for pictures and a list of the worst mistakes; default none.
         experiment: of MLflow, to log to; default none.
-        params: Params by name, with their values as texts.
+        params: Params by name.
 
     Raises:
         InputError: the table, the model or a folder is refused; nothing was touched.
     """
+    from sparknlp_tx.evaluation.baselines import check_tfidf, check_zero_shot, tfidf_baseline, zero_shot_baseline
+    from sparknlp_tx.metrics.plots import check_pictures_folder, draw_scores
     from sparknlp_tx.tracking.models import load_model
     from sparknlp_tx.tracking.runs import check_tracking
 
     read = tables.open_table(spark, input)
     if pictures:
-        from sparknlp_tx.metrics.plots import check_pictures_folder
-
         check_pictures_folder(pictures, [input, model])
     loaded: TransformerClassificationModel = set_params(load_model(model), params or {})
     if label_col:
@@ -126,23 +126,20 @@ def evaluate(
     if explain:
         return Explained.plan("evaluate", loaded.explain(read.df))
     tracking = check_tracking(experiment) if experiment is not None else None
+    columns = (loaded.decision, loaded.text_columns, loaded.getLabelCol(), loaded.weight_column)
     trained = tables.read_table(spark, tfidf) if tfidf else None
     if trained is not None:
         loaded.check_labelled(trained)
+        check_tfidf(trained, *columns)
+    if zero_shot:
+        check_zero_shot(loaded.decision, zero_shot, zero_shot_rows)
     scored = evaluate_rows(loaded, read.df, texts=bool(pictures))
     found = {"model": scored.metrics}
     if pictures and scored.texts and scored.logits is not None:
-        from sparknlp_tx.metrics.plots import draw_scores
-
-        draw_scores(loaded.decision, scored.logits, scored.truth, scored.texts, local_path(pictures))
-    columns = (loaded.decision, loaded.text_columns, loaded.getLabelCol(), loaded.weight_column)
+        draw(draw_scores, loaded.decision, scored.logits, scored.truth, scored.texts, local_path(pictures))
     if trained is not None:
-        from sparknlp_tx.evaluation.baselines import tfidf_baseline
-
         found["tfidf"] = tfidf_baseline(trained, read.df, *columns)
     if zero_shot:
-        from sparknlp_tx.evaluation.baselines import zero_shot_baseline
-
         found["zero_shot"] = zero_shot_baseline(read.df, *columns, zero_shot, zero_shot_rows)
     for way, metrics in found.items():
         figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
@@ -155,7 +152,7 @@ def evaluate(
 
 def _log(
     tracking: "Tracking",
-    params: dict[str, str],
+    params: dict[str, Any],
     read: tables.OpenedTable,
     found: dict[str, dict[str, float]],
     pictures: str | None,

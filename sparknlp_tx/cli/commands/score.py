@@ -85,7 +85,7 @@ def score(
     mode: str = "overwrite",
     keep_cols: list[str] | None = None,
     experiment: str | None = None,
-    params: dict[str, str] | None = None,
+    params: dict[str, Any] | None = None,
     explain: bool = False,
 ) -> ScoreResult | Explained:
     """Score a table into another, or explain how that would be done.
@@ -96,7 +96,7 @@ def score(
         mode: `overwrite` or `append`.
         keep_cols: input columns to keep; default all.
         experiment: of MLflow, to log to; default none.
-        params: Params by name, with their values as texts.
+        params: Params by name.
 
     Raises:
         InputError: the input, the output or the model is refused; nothing was touched.

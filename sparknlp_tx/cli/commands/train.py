@@ -11,7 +11,6 @@ results: where the model lies, the MLflow run, metrics, seconds.
 """
 
 import argparse
-import logging
 import os
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparknlp_tx.cli.commands.common import CommandResult, Explained
+from sparknlp_tx.cli.commands.common import CommandResult, Explained, draw
 from sparknlp_tx.cli.flags import add_param_flags, make_parser, set_params
 from sparknlp_tx.errors import InputError, JobError, input_error_in, reason_of
 from sparknlp_tx.files import check_space, local_path
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
     from sparknlp_tx.tracking.runs import LoggedRun
-
-log = logging.getLogger(__name__)
 
 LEAST_BYTES = 16 * 1024 * 1024  # free at --model-dir: the smallest models take as much
 
@@ -106,7 +103,7 @@ def train(
     overwrite: bool = False,
     experiment: str | None = None,
     registered_model: str | None = None,
-    params: dict[str, str] | None = None,
+    params: dict[str, Any] | None = None,
     training_args: dict[str, Any] | None = None,
     explain: bool = False,
 ) -> TrainResult | Explained:
@@ -118,7 +115,7 @@ def train(
         train, validation, test: names or folders of tables; the epoch that is best on `validation` is kept.
         model_dir: where the model goes; overwrite: replace what is there.
         experiment: of MLflow; default MLflow's own choice. registered_model: the name to register the model under; default none.
-        params: Params of `TransformerClassifier` by name, with their values as texts.
+        params: Params of `TransformerClassifier` by name.
         training_args: other fields of `transformers.TrainingArguments`.
 
     Raises:
@@ -245,7 +242,7 @@ def _check_registered(result: TrainResult, run: "LoggedRun") -> None:
         )
 
 
-def _estimator(params: dict[str, str], training_args: dict[str, Any]) -> TransformerClassifier:
+def _estimator(params: dict[str, Any], training_args: dict[str, Any]) -> TransformerClassifier:
     estimator = TransformerClassifier()
     set_params(estimator, params)
     twice = set(estimator.getTrainingArgs()) & set(training_args)
@@ -288,12 +285,9 @@ def _evaluate(model: TransformerClassificationModel, frames: dict[str, DataFrame
         if found.metrics["rows"]:
             metrics["seconds_per_1000_rows"] = 1000 * seconds / found.metrics["rows"]
     metric = model.summary["training_args"].get("metric_for_best_model") or "accuracy"
-    try:
-        draw_learning_curves(model.summary["history"], pictures, metric.removeprefix("eval_"))
-        if found.texts and found.logits is not None:
-            draw_scores(model.decision, found.logits, found.truth, found.texts, pictures)
-    except Exception as error:  # matplotlib's, or the disk's
-        log.warning("Not all pictures could be drawn: %s", error)
+    draw(draw_learning_curves, model.summary["history"], pictures, metric.removeprefix("eval_"))
+    if found.texts and found.logits is not None:
+        draw(draw_scores, model.decision, found.logits, found.truth, found.texts, pictures)
     return metrics
 
 
