@@ -1,5 +1,6 @@
 """What differs between transformers 4 (from 4.50 on) and 5. Loads it when it is asked."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -34,17 +35,28 @@ def _is_4() -> bool:
     return transformers.__version__.startswith("4.")
 
 
+_quiet = threading.Lock()
+_quiet_blocks: list[tuple[int, bool]] = []  # for each open block: transformers' verbosity and whether it had progress bars, before the first
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from saying what the caller knows: that weights are loaded or written, that a head is new."""
+    """Keep transformers from saying what the caller knows: that weights are loaded or written, that a head is new.
+
+    Blocks may overlap in threads, as two fits at once do: the last one to end puts transformers' settings back.
+    """
     from transformers.utils import logging
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    with _quiet:
+        _quiet_blocks.append(_quiet_blocks[0] if _quiet_blocks else (logging.get_verbosity(), logging.is_progress_bar_enabled()))
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+        with _quiet:
+            verbosity, bars = _quiet_blocks.pop()
+            if not _quiet_blocks:
+                logging.set_verbosity(verbosity)
+                if bars:
+                    logging.enable_progress_bar()

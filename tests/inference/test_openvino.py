@@ -5,6 +5,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -249,3 +250,16 @@ def test_quantising_again_leaves_the_first_model_as_it_was(spark, quantised, tra
     for model in (quantised, again):  # executors compare the files with their hashes
         assert model.copy({model.maxLength: 28}).transform(test_df).count() == 90
         assert model.copy({model.maxLength: 28}).transform(test_df).select("prediction").collect()
+
+
+def test_exports_at_the_same_time_leave_the_loggers_as_they_were(model, tmp_path):
+    """Fits run side by side in a tuner: OpenVINO's converter sets the root logger to ERROR, and the library keeps transformers quiet."""
+    from transformers.utils import logging as of_transformers
+
+    root = logging.getLogger()
+    before = root.level, of_transformers.get_verbosity(), of_transformers.is_progress_bar_enabled()
+    for n in range(4):
+        shutil.copytree(model.directory, tmp_path / str(n), ignore=shutil.ignore_patterns("openvino"))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(export_openvino, (tmp_path / str(n) for n in range(4))))
+    assert (root.level, of_transformers.get_verbosity(), of_transformers.is_progress_bar_enabled()) == before

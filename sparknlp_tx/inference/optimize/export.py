@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import logging
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from sparknlp_tx.inference.tokenization import Text, TextEncoder
 from sparknlp_tx.inference.transformers_compat import quiet_transformers, weights_as
 
 log = logging.getLogger(__name__)
+_converting = threading.Lock()
 TOLERANCE = 1e-3  # largest difference of a logit from torch's, in float32, with which an export is trusted
 PACKED_TOLERANCE = 1e-4  # largest difference that what lies beside a text may make to a logit
 PACKED_SHARE = 0.1  # nor more than this share of how far the texts' logits lie apart
@@ -81,7 +83,7 @@ def _convert(directory: Path, folder: Path, arrange: bool) -> None:
         padded["position_ids"] = np.tile(np.arange(padded["input_ids"].shape[1]), (2, 1))
     names = list(padded)
     example = tuple(torch.from_numpy(array) for array in padded.values())
-    with torch.no_grad(), quiet_transformers(), warnings.catch_warnings(), _root_logger_kept():
+    with torch.no_grad(), quiet_transformers(), _root_logger_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer: what it took for constant is found by comparing logits
         converted = openvino.convert_model(_logits_of(model, names, arrange), example_input=example)
     for port, name in zip(converted.inputs, names, strict=True):
@@ -143,14 +145,15 @@ def _positions_behind(padding: int, ids: Any, positions: Any) -> Any:
 
 @contextlib.contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """OpenVINO's converter sets up the root logger as if the process were its own."""
+    """OpenVINO's converter sets the root logger to ERROR, as if the process were its own. One thread at a time, so that none keeps what another has set."""
     root = logging.getLogger()
-    level, handlers, filters = root.level, root.handlers[:], root.filters[:]
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.handlers[:], root.filters[:] = handlers, filters
+    with _converting:
+        level, handlers, filters = root.level, root.handlers[:], root.filters[:]
+        try:
+            yield
+        finally:
+            root.setLevel(level)
+            root.handlers[:], root.filters[:] = handlers, filters
 
 
 def _largest_error(directory: str | Path, texts: Sequence[Text]) -> float:
