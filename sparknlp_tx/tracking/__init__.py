@@ -1,4 +1,4 @@
 """MLflow: runs of commands, models logged and loaded, the served pyfunc.
 
-Imported by `cli` alone, and lazily by the package for `load_model` and `log_model`; imports `ml` and what is below.
+Imported by `lifecycle` and `cli`, and lazily by the package for `load_model` and `log_model`; imports `ml` and what is below.
 """
