@@ -45,11 +45,9 @@ def measured(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     Args:
         scored: `__truth`, as `true_labels` gives it, `__raw`, the logits as an array, `__text`, and `__weight`, above 0.
     """
-    collected = _collected(scored.select("__truth", "__raw", "__text", "__weight"))
-    rows = [
-        row for row in collected if not _unknown(row[0], decision)
-    ]  # one population for all: probabilities are of known labels
-    unknown = {"unknown_labels": len(collected) - len(rows)} if len(collected) > len(rows) else {}
+    found = collected(scored.select("__truth", "__raw", "__text", "__weight"))
+    rows = [row for row in found if not _unknown(row[0], decision)]  # one population for all: probabilities are of known labels
+    unknown = {"unknown_labels": len(found) - len(rows)} if len(found) > len(rows) else {}
     truth: Any = [row[0] for row in rows]
     if not rows:
         return Evaluation({"rows": 0, **unknown})
@@ -68,7 +66,7 @@ def _unknown(truth: Any, decision: DecisionRule) -> bool:
     return decision.problem_type != REGRESSION and -1 in (truth if decision.problem_type == MULTI else [truth])
 
 
-def _collected(df: DataFrame) -> list[Row]:
+def collected(df: DataFrame) -> list[Row]:
     """The rows. An InputError that an executor raised is raised here as one."""
     try:
         return df.collect()
@@ -82,7 +80,7 @@ def _collected(df: DataFrame) -> list[Row]:
 def counted(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     truth, found = F.col("__truth"), F.col("__prediction")
     if decision.problem_type == SINGLE:
-        pairs = _collected(scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))))
+        pairs = collected(scored.groupBy(truth, found).agg(F.sum("__weight"), F.count(F.lit(1))))
         if not pairs:
             return Evaluation({"rows": 0})
         unknown = sum(row[3] for row in pairs if row[0] == -1)
@@ -104,7 +102,7 @@ def _counted_numbers(scored: DataFrame) -> Evaluation:
 
     def means(values: dict[str, Column]) -> Any:
         weighted = [(F.sum(weight * value) / F.sum(weight)).alias(name) for name, value in values.items()]
-        return _collected(scored.agg(F.count(F.lit(1)).alias("rows"), *weighted))[0]
+        return collected(scored.agg(F.count(F.lit(1)).alias("rows"), *weighted))[0]
 
     mean = means({"truth": truth, "found": found})
     if not mean["rows"]:
@@ -143,7 +141,7 @@ def _counted_labels(scored: DataFrame, decision: DecisionRule) -> Evaluation:
     unknown = F.array(entry(F.lit("unknown"), F.lit(-2)))
     every = F.when(is_unknown(truth, decision), unknown).otherwise(F.concat(row, *entries))
     exploded = scored.select(F.explode(every).alias("entry"), "__weight")
-    totals = _collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
+    totals = collected(exploded.groupBy("entry.kind", "entry.label").agg(F.sum("__weight"), F.count(F.lit(1))))
     counts = {(kind, label): weight for kind, label, weight, _ in totals}
     rows, others = (sum(number for _, label, _, number in totals if label == place) for place in (-1, -2))
     unknown_rows = {"unknown_labels": others} if others else {}

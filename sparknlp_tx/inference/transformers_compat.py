@@ -36,7 +36,9 @@ def _is_4() -> bool:
 
 
 _quiet = threading.Lock()
-_quiet_blocks: list[tuple[int, bool]] = []  # for each open block: transformers' verbosity and whether it had progress bars, before the first
+_quiet_blocks: list[
+    tuple[int, bool]
+] = []  # for each open block: transformers' verbosity and whether it had progress bars, before the first
 
 
 @contextmanager
@@ -48,7 +50,9 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging
 
     with _quiet:
-        _quiet_blocks.append(_quiet_blocks[0] if _quiet_blocks else (logging.get_verbosity(), logging.is_progress_bar_enabled()))
+        _quiet_blocks.append(
+            _quiet_blocks[0] if _quiet_blocks else (logging.get_verbosity(), logging.is_progress_bar_enabled())
+        )
         logging.set_verbosity_error()
         logging.disable_progress_bar()
     try:
