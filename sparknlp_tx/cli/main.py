@@ -1,7 +1,7 @@
 """The command line: `sparknlp-tx COMMAND`, and the scripts in `jobs/`, which are the same.
 
 Flags for every Param, one JSON line of results. Exit codes: 0 done; 1 failed while it ran; 2 the input was refused before any work
-started, or `--explain` found that it would fail.
+started, or `--explain` found that it would fail; 3 a gate refused the candidate.
 """
 
 import argparse
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-COMMANDS = ("prepare", "train", "evaluate", "score")  # each a module of `jobs`: `parser()` and `run(spark, options)`
+COMMANDS = (
+    "prepare",
+    "train",
+    "evaluate",
+    "gate",
+    "promote",
+    "rollback",
+    "score",
+)  # each a module of `commands`: `parser()` and `run(spark, options)`
 HELP = """usage: sparknlp-tx COMMAND [FLAGS]
 
 {commands}
@@ -87,7 +95,7 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     """Parse a job's flags, run it in the active session or in one of its own, print its results as one JSON line.
 
     Returns:
-        The exit code: 2 where the results name problems.
+        The exit code: 2 where the results name problems, 3 where gates refused.
 
     Raises:
         InputError: the input was refused. JobError: the work had begun and could not be ended.
@@ -105,7 +113,7 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
                 spark.stop()
     _print_result(result)
     set_task_values(result)
-    return 2 if result.get("problems") else 0
+    return 2 if result.get("problems") else 3 if result.get("refused") else 0
 
 
 def _print_result(result: dict[str, Any]) -> None:

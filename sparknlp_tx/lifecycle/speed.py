@@ -1,0 +1,38 @@
+"""How fast models score on this machine, measured in turn: what one shares with the others, noise included, cancels out."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparknlp_tx.ml.model import TransformerClassificationModel
+
+ROUNDS = 3
+SECONDS = 10.0  # of measuring a model, about, at most
+
+
+def rows_per_second(
+    models: "Mapping[str, TransformerClassificationModel]",
+    texts: Sequence[str] | Sequence[tuple[str, str]],
+    rounds: int = ROUNDS,
+) -> dict[str, float]:
+    """Rows a second of each model's engine in this process, the best of some rounds in which they take turns.
+
+    Args:
+        models: by name; each scores as its Params say.
+        texts: some hundred real ones, or (text, pair) tuples; models that would take longer than some seconds get fewer.
+    """
+    some: dict[str, Sequence] = {}
+    for name, model in models.items():
+        model.predict(texts[:8])  # loads it
+        begin = time.perf_counter()
+        model.predict(texts[:32])
+        rate = min(32, len(texts)) / (time.perf_counter() - begin)
+        some[name] = texts[: max(32, int(rate * SECONDS / rounds))]
+    best = dict.fromkeys(models, 0.0)
+    for _ in range(rounds):
+        for name, model in models.items():
+            begin = time.perf_counter()
+            model.predict(some[name])
+            best[name] = max(best[name], len(some[name]) / (time.perf_counter() - begin))
+    return best
