@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sparknlp_tx.inference.tokenization import Text
+
 if TYPE_CHECKING:
     from sparknlp_tx.ml.model import TransformerClassificationModel
 
@@ -13,7 +15,7 @@ SECONDS = 10.0  # of measuring a model, about, at most
 
 def rows_per_second(
     models: "Mapping[str, TransformerClassificationModel]",
-    texts: Sequence[str] | Sequence[tuple[str, str]],
+    texts: Sequence[Text],
     rounds: int = ROUNDS,
 ) -> dict[str, float]:
     """Rows a second of each model's engine in this process, the best of some rounds in which they take turns.
