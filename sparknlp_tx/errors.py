@@ -33,6 +33,10 @@ class TrainingError(JobError):
     """A training that had begun and cannot go on. With `checkpointDir` its last whole checkpoint is kept."""
 
 
+class TrainingStopped(Exception):
+    """Raised by whoever takes a training's metrics, to end the training: a tuner that prunes it."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A remedy that offers the nearest of `names`, or lists them where none is near."""
     names = list(names)

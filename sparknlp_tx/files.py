@@ -62,10 +62,11 @@ def linked_copy(directory: str | Path) -> Path:
 
 def copy_linked(directory: str | Path, target: Path) -> None:
     """Copy a folder's files into another one, linked where that is possible."""
-    shutil.copytree(directory, target, copy_function=_link, dirs_exist_ok=True)
+    shutil.copytree(directory, target, copy_function=link_file, dirs_exist_ok=True)
 
 
-def _link(source: str, target: str) -> None:
+def link_file(source: str, target: str) -> None:
+    """Have a file at another place too, linked where that is possible."""
     try:
         os.link(os.path.realpath(source), target)  # the hub's cache is made of symbolic links
     except FileExistsError:  # the same, of a fit that was killed

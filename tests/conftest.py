@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config, items):
     kind = config.getoption("--session")
     meant = {
         "classic": lambda marks: "local_cluster" not in marks,
-        "connect": lambda marks: "every_session" in marks,
+        "connect": lambda marks: bool({"every_session", "connect"} & marks),
         "local-cluster": lambda marks: "local_cluster" in marks or ("every_session" in marks and "slow" not in marks),
     }[kind]
     kept = [item for item in items if meant({mark.name for mark in item.iter_markers()})]

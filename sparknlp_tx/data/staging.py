@@ -4,7 +4,11 @@ Executors tokenise, all at once, pack what they have into binary rows and keep t
 at a time and appends them to a file: that is what it holds in memory, however large the table and its partitions are.
 """
 
+import hashlib
+import json
+import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +27,7 @@ from sparknlp_tx.data.staging_tasks import pack
 from sparknlp_tx.data.text_columns import invalid_text
 from sparknlp_tx.data.training_rows import TrainingColumns
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.files import check_space
+from sparknlp_tx.files import check_space, link_file
 from sparknlp_tx.inference.decision_rules import REGRESSION
 from sparknlp_tx.inference.model_location import ModelLocation
 from sparknlp_tx.progress import Progress
@@ -73,6 +77,29 @@ def stage(
         raise InputError(f"validation rows, in {columns.validation!r}", found, remedy)
     (directory / "staged").touch()
     return train, validation
+
+
+def stage_once(
+    df: DataFrame, columns: TrainingColumns, labels: LabelCounts, tokenizer: ModelLocation, directory: Path, shared: Path
+) -> None:
+    """Have the staged rows in a folder by links to those that another fit of the same rows and tokenizer has staged, or stages now.
+
+    Args:
+        shared: the folder of all of them: a folder for each tokenizer, which knows maxLength, and kind of labels.
+    """
+    if (directory / "staged").exists():
+        return
+    told = json.dumps([tokenizer.key, columns, asdict(labels)], sort_keys=True)
+    folder = shared / hashlib.sha256(told.encode()).hexdigest()[:16]
+    with _staging_shared:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage(df, columns, labels, tokenizer, folder)
+    for name in ("train.arrow", "validation.arrow", "staged"):  # the last one says that the others are whole
+        if (folder / name).exists():
+            link_file(str(folder / name), str(directory / name))
+
+
+_staging_shared = threading.Lock()
 
 
 def _batches(packed: DataFrame) -> Iterator[bytes]:

@@ -13,13 +13,13 @@ from pyspark.ml import Estimator
 from pyspark.sql import DataFrame, SparkSession
 
 from sparknlp_tx.data.splits import VALIDATION
-from sparknlp_tx.data.staging import stage
+from sparknlp_tx.data.staging import stage, stage_once
 from sparknlp_tx.data.training_rows import fingerprint
 from sparknlp_tx.files import file_hashes, temporary_directory
 from sparknlp_tx.inference.backends import openvino_runtime
 from sparknlp_tx.ml.cpu_export import prepare_for_cpus
 from sparknlp_tx.ml.fit_checks import check_fit, check_labelled, check_table, joined_rows
-from sparknlp_tx.ml.live_metrics import active_run_logger
+from sparknlp_tx.ml.live_metrics import training_observer
 from sparknlp_tx.ml.model import TransformerClassificationModel
 from sparknlp_tx.ml.params import TransformerClassifierParams
 from sparknlp_tx.ml.persistence import SavedStage
@@ -51,6 +51,11 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
     Every Param can be given by keyword; `explainParams()` lists them with their defaults. `trainingArgs` takes any other
     field of `transformers.TrainingArguments`. With an active MLflow run in this process, metrics are logged while it trains.
     """
+
+    _shared_staging: Path | None = (
+        None  # a folder where fits of the same rows and tokens find them staged; `lifecycle.tuning` sets it
+    )
+    _on_executor = False  # whether one process trains on an executor, not in this one; `lifecycle.tuning` sets it
 
     def __init__(self, **params: "Unpack[ParamValues]"):
         super().__init__()
@@ -151,9 +156,12 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
             save_tokenizer(self.getCheckpoint(), self.getMaxLength(), work / "model")
             check_runs(settings, work / "model", columns.text_pair is not None)
             tokenizer = distribute(spark, str(work / "model"), file_hashes(work / "model"))
+            if self._shared_staging is not None:
+                stage_once(rows, columns, labels, tokenizer, work, self._shared_staging)
             train, validation = stage(rows, columns, labels, tokenizer, work)
-            with _alone():
+            with contextlib.nullcontext() if self._on_executor else _alone():
                 result = self._fine_tune(spark, train, validation, settings, work)
+            with _alone():
                 shutil.move(work / "model", output)
                 prepare_for_cpus(output, train, validation, self.getPrecision())
                 if not openvino_runtime.is_exported(output):  # an export was compared with torch, and so runs
@@ -169,10 +177,10 @@ class TransformerClassifier(Estimator, TransformerClassifierParams, SavedStage):
         """Train on the staged rows, in this process or in several, to the folder `model` in `work`."""
         from sparknlp_tx.training.fine_tune import fine_tune
 
-        if settings.workers == 1:
-            return fine_tune(train, validation, settings, work / "model", work, active_run_logger())
+        if settings.workers == 1 and not self._on_executor:
+            return fine_tune(train, validation, settings, work / "model", work, training_observer())
         shared = is_local(spark) or bool(self.getCheckpointDir() or self.getStagingDir())
-        return fine_tune_on_workers(spark, settings, work, shared, active_run_logger())
+        return fine_tune_on_workers(spark, settings, work, shared, training_observer())
 
 
 _training = threading.Lock()

@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 log = logging.getLogger(__name__)
-
+Observer = Callable[[dict[str, float], int], None]
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 PAUSE = 60.0  # seconds for which a training does not ask again after a server that did not answer
-missed_metrics: list[tuple[dict[str, float], int]] = []  # that a training could not log on its way; `log_missed_metrics` does
+missed_metrics: list[tuple[str, dict[str, float], int]] = []  # run, metrics and step that a training could not log on its way
 _silent_until = 0.0
 
 
@@ -46,29 +48,53 @@ def log_training_metrics(metrics: dict[str, float], step: int) -> None:
         for name, v in metrics.items()
     }
     named = {name.removeprefix("train.train_"): value for name, value in named.items()}
+    run_id = mlflow.active_run().info.run_id
     if time.monotonic() < _silent_until:
-        missed_metrics.append((named, step))
+        missed_metrics.append((run_id, named, step))
         return
     try:
         with brief_requests(timeout=10):
             mlflow.log_metrics(named, step=step)
     except Exception as error:
         log.warning("MLflow did not take the metrics of step %d; the training goes on: %s", step, str(error)[:300])
-        missed_metrics.append((named, step))
+        missed_metrics.append((run_id, named, step))
         _silent_until = time.monotonic() + PAUSE
 
 
 def log_missed_metrics() -> None:
-    """Log what a training could not log on its way; raises what MLflow does."""
+    """Log what a training of the active run could not log on its way; raises what MLflow does."""
     import mlflow
 
-    while missed_metrics:
-        named, step = missed_metrics[0]
-        mlflow.log_metrics(named, step=step)
-        del missed_metrics[0]
+    run_id = mlflow.active_run().info.run_id
+    for entry in [entry for entry in missed_metrics if entry[0] == run_id]:
+        mlflow.log_metrics(entry[1], step=entry[2])
+        missed_metrics.remove(entry)
 
 
-def active_run_logger() -> Callable[[dict[str, float], int], None] | None:
-    """What logs to the active MLflow run, where this process has one; what fails there never stops a training."""
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Within it a fit of this thread tells an observer what the Trainer logs: metrics by name, and the step.
+
+    What the observer raises is a warning, but for TrainingStopped, which ends the fit.
+    """
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def training_observer() -> Observer | None:
+    """What takes the metrics of a fit: the active MLflow run, where this process has one, and an observer, where there is one."""
     mlflow = sys.modules.get("mlflow")
-    return None if mlflow is None or mlflow.active_run() is None else log_training_metrics
+    takers: list[Observer] = [] if mlflow is None or mlflow.active_run() is None else [log_training_metrics]
+    observer = _observer.get()
+    takers += [observer] if observer is not None else []
+    if not takers:
+        return None
+
+    def tell(metrics: dict[str, float], step: int) -> None:
+        for take in takers:
+            take(metrics, step)
+
+    return tell

@@ -70,7 +70,9 @@ def fine_tune_on_workers(
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _threads(settings.workers if local else 0):
             packed = TorchDistributor(settings.workers, local_mode=local, use_gpu=use_gpu).run(train_with_others, job)
     except Exception as error:
-        raise WorkerError(_reason(said.text(), str(error), settings.workers)) from error
+        failure = WorkerError(_reason(said.text(), str(error), settings.workers))
+        failure.lost = MARK not in said.text()  # it has not said why it failed
+        raise failure from error
     if packed is not None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             tar.extractall(work / "model", filter="data")

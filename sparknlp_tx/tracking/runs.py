@@ -216,6 +216,13 @@ def logged_run(tracking: Tracking) -> Iterator[LoggedRun]:
             run.log(f"the run's end ({status})", mlflow.end_run, status)
 
 
+def experiment_id(tracking: Tracking) -> str:
+    """The experiment's id; one that is named and not there yet is made."""
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    return mlflow.set_experiment(tracking.experiment).experiment_id if tracking.experiment else _get_experiment_id()
+
+
 def _start(tracking: Tracking) -> Any:
     if tracking.joined:
         return mlflow.start_run(run_id=tracking.joined)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from sparknlp_tx.errors import TrainingError
+from sparknlp_tx.errors import TrainingError, TrainingStopped
 from sparknlp_tx.progress import Progress
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class History(TrainerCallback):
         if self._on_log is not None and state.is_world_process_zero:
             try:
                 self._on_log(entry, state.global_step)
+            except TrainingStopped:
+                raise
             except Exception as error:  # whatever takes the metrics, a training does not end for it
                 log.warning("The metrics of step %d were not taken: %s", state.global_step, error)
 

@@ -48,14 +48,14 @@ def fit_folder(checkpoint_dir: str, staging_dir: str, identity: dict[str, Any]) 
         return
     folder = local_path(checkpoint_dir) / FOLDER
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         _begin(folder, json.loads(json.dumps(identity, default=str)))
         yield folder
         shutil.rmtree(folder)
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold a file's lock, which ends with the process, however that ends; a disk that knows no locks goes without.
 
     The holder removes the file before it lets the lock go. So a lock counts only while its file is the one at that path: whoever

@@ -22,7 +22,9 @@ MARK = "sparknlp_tx process "
 
 
 class WorkerError(TrainingError):
-    """A process that trained with others has failed; the message has its own traceback."""
+    """A process that trained with others has failed; the message has its own traceback. `lost`: it was killed, or its executor was."""
+
+    lost = False
 
 
 @dataclass

@@ -7,7 +7,7 @@ from sparknlp_tx import TransformerClassifier
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.spark.named_columns import find_column
 
-pytestmark = pytest.mark.every_session
+pytestmark = pytest.mark.connect
 
 
 def scores(df):

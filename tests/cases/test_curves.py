@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from sparknlp_tx.evaluation.curves import BINS, measured_curve
 from sparknlp_tx.ml.summary import EvaluationSummary
 
-pytestmark = pytest.mark.every_session
+pytestmark = pytest.mark.connect
 TABLES = ("roc", "pr", "precisionByThreshold", "recallByThreshold", "fMeasureByThreshold")
 
 

@@ -12,7 +12,7 @@ from sparknlp_tx.data.label_columns import label_index, label_name
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.ml import evaluate as evaluation
 
-pytestmark = pytest.mark.every_session
+pytestmark = pytest.mark.connect
 
 NUMBERS = [
     "tinyint",

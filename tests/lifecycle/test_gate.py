@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from sparknlp_tx import InputError, TransformerClassifier
 from sparknlp_tx.cli import main as cli
-from sparknlp_tx.lifecycle.gate import gate, plan_gate
+from sparknlp_tx.lifecycle.gating.gate import gate, plan_gate
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_bad_input_is_refused_before_anything_is_scored(spark, registry, folders
 
 
 def test_files_that_are_not_safe_are_refused(spark, registry, folders, labelled, tmp_path):
-    from sparknlp_tx.lifecycle.artifact_checks import unsafe_files
+    from sparknlp_tx.lifecycle.gating.model_files import unsafe_files
 
     assert unsafe_files(Path(folders["champion"], "model")) == []
     unsafe = tmp_path / "saved" / "model"

@@ -14,9 +14,9 @@ import pytest
 from sparknlp_tx import InputError, log_model
 from sparknlp_tx.cli import main as cli
 from sparknlp_tx.errors import JobError
-from sparknlp_tx.lifecycle import promotion
-from sparknlp_tx.lifecycle.promote import promote
-from sparknlp_tx.lifecycle.promotion_log import PromotionLog
+from sparknlp_tx.lifecycle.promotion import champion as promotion
+from sparknlp_tx.lifecycle.promotion.log import PromotionLog
+from sparknlp_tx.lifecycle.promotion.promote import promote
 from sparknlp_tx.tracking import registry as of_mlflow
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +25,8 @@ STEPS = ["begin", "set_tags", "set_alias", "_set_previous"]  # what each step of
 KILLED = """
 import os, signal, sys
 from sparknlp_tx import local_session
-from sparknlp_tx.lifecycle import promotion
-from sparknlp_tx.lifecycle.promotion_log import PromotionLog
+from sparknlp_tx.lifecycle.promotion import champion as promotion
+from sparknlp_tx.lifecycle.promotion.log import PromotionLog
 from sparknlp_tx.tracking import registry
 
 step, table, model, old, new = sys.argv[1:]

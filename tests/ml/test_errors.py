@@ -11,7 +11,7 @@ from sparknlp_tx.spark import tables
 from sparknlp_tx.spark.compat import setting
 from sparknlp_tx.spark.table_names import full_path, sql_name
 
-pytestmark = pytest.mark.every_session
+pytestmark = pytest.mark.connect
 
 
 @pytest.fixture

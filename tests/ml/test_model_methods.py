@@ -208,8 +208,8 @@ print(json.dumps([model.avgMetrics, [[row["named"], row["prediction"]] for row i
 @pytest.mark.slow
 def test_tuning_over_a_pipeline_saved_and_loaded_in_a_fresh_process(spark, train_df, test_df, settings, tmp_path):
     indexed = train_df.withColumn("label", F.expr("CASE label WHEN 'card' THEN 0 WHEN 'rate' THEN 1 ELSE 2 END"))
-    ours, stages = pipeline(settings)
-    grid = ParamGridBuilder().addGrid(ours.learningRate, [1e-6, 1e-3]).addGrid(ours.numTrainEpochs, [1.0, 12.0]).build()
+    ours, stages = pipeline(settings, numTrainEpochs=6.0)
+    grid = ParamGridBuilder().addGrid(ours.learningRate, [1e-6, 1e-3]).build()
     tuner = CrossValidator(
         estimator=stages,
         estimatorParamMaps=grid,
@@ -223,7 +223,7 @@ def test_tuning_over_a_pipeline_saved_and_loaded_in_a_fresh_process(spark, train
         sorted((p.name, v) for p, v in each.items()) for each in grid
     ]
     fitted = again.fit(indexed)
-    assert np.argmax(fitted.avgMetrics) == 3
+    assert np.argmax(fitted.avgMetrics) == 1
     fitted.write().overwrite().save(str(tmp_path / "fitted"))
     test_df.write.parquet(str(tmp_path / "test"))
     command = [sys.executable, "-c", LOAD, str(tmp_path / "fitted"), str(tmp_path / "test")]

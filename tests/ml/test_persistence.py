@@ -12,7 +12,7 @@ from sparknlp_tx import InferenceEngine, TransformerClassificationModel, Transfo
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.model_directory import FORMAT_VERSION
 
-pytestmark = pytest.mark.every_session
+pytestmark = pytest.mark.connect
 FORMATS = Path(__file__).parents[1] / "formats"
 
 TEXTS = [text for text, _ in texts_of_topics(5, seed=9)]

@@ -18,7 +18,7 @@ from sparknlp_tx.cli.flags import make_parser
 from sparknlp_tx.progress import say
 
 if TYPE_CHECKING:
-    from sparknlp_tx.lifecycle.gate_outcome import GateResult
+    from sparknlp_tx.lifecycle.gating.outcome import GateResult
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +52,7 @@ def gate_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Call `plan_gate` and `run_gate` with the flags' values."""
-    from sparknlp_tx.lifecycle.gate import plan_gate, run_gate
+    from sparknlp_tx.lifecycle.gating.gate import plan_gate, run_gate
 
     plan = plan_gate(
         spark, candidate=options.candidate, model=options.model, champion=options.champion, **gate_options(options)

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Call `plan_promote` and `run_promote` with the flags' values."""
-    from sparknlp_tx.lifecycle.promote import plan_promote, run_promote
+    from sparknlp_tx.lifecycle.promotion.promote import plan_promote, run_promote
 
     plan = plan_promote(
         spark, candidate=options.candidate, model=options.model, log_table=options.log_table, **gate_options(options)

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(spark: SparkSession, options: argparse.Namespace) -> dict[str, Any]:
     """Call `roll_back` with the flags' values."""
-    from sparknlp_tx.lifecycle.promotion import plan_rollback, roll_back
+    from sparknlp_tx.lifecycle.promotion.champion import plan_rollback, roll_back
     from sparknlp_tx.tracking.runs import check_tracking
 
     check_tracking(None, options.model)

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 LEAST_BYTES = 16 * 1024 * 1024  # free at --model-dir: the smallest models take as much
 
 
-def parser() -> argparse.ArgumentParser:
-    """Flags of `train`: its own, every Param, and any other as a field of TrainingArguments."""
-    parser = make_parser("train", __doc__, extra=True)
+def parser(name: str = "train", doc: str = __doc__) -> argparse.ArgumentParser:
+    """Flags of `train`: its own, every Param, and any other as a field of TrainingArguments; `tune` has them, too."""
+    parser = make_parser(name, doc, extra=True)
     parser.add_argument("--train", required=True, help="Delta table of the training rows")
     parser.add_argument("--validation", help="Delta table; the epoch that is best on it is kept")
     parser.add_argument("--test", help="Delta table to evaluate the model on")
@@ -124,12 +124,12 @@ def train(
     """
     from sparknlp_tx.tracking.runs import check_tracking, logged_run
 
-    model_dir = _check_model_dir(model_dir, overwrite)
+    model_dir = check_model_dir(model_dir, overwrite)
     named = {"train": train, "validation": validation, "test": test}
     splits = {split: table for split, table in named.items() if table}
     read = {split: tables.open_table(spark, table) for split, table in splits.items()}
     frames = {split: opened.df for split, opened in read.items()}
-    estimator, rows = _training_rows(frames, _estimator(params or {}, training_args or {}))
+    estimator, rows = training_rows(frames, estimator_of(params or {}, training_args or {}))
     if explain:
         return Explained.plan("train", estimator.explain(rows))
     tracking = check_tracking(experiment, registered_model)
@@ -146,7 +146,7 @@ def train(
     return result
 
 
-def _check_model_dir(model_dir: str, overwrite: bool) -> str:
+def check_model_dir(model_dir: str, overwrite: bool) -> str:
     """The folder to save the model at; a link is followed to where it points.
 
     Raises:
@@ -242,7 +242,12 @@ def _check_registered(result: TrainResult, run: "LoggedRun") -> None:
         )
 
 
-def _estimator(params: dict[str, Any], training_args: dict[str, Any]) -> TransformerClassifier:
+def estimator_of(params: dict[str, Any], training_args: dict[str, Any]) -> TransformerClassifier:
+    """An estimator with Params and training arguments.
+
+    Raises:
+        InputError: one does not exist, does not take its value, or is given twice.
+    """
     estimator = TransformerClassifier()
     set_params(estimator, params)
     twice = set(estimator.getTrainingArgs()) & set(training_args)
@@ -253,7 +258,7 @@ def _estimator(params: dict[str, Any], training_args: dict[str, Any]) -> Transfo
     return estimator.setTrainingArgs(estimator.getTrainingArgs() | training_args)
 
 
-def _training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> tuple[TransformerClassifier, DataFrame]:
+def training_rows(frames: dict[str, DataFrame], estimator: TransformerClassifier) -> tuple[TransformerClassifier, DataFrame]:
     """What to fit and on what: the training rows, and marked among them the validation rows where they have a table of their own.
 
     Raises:

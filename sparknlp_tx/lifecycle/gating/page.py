@@ -3,7 +3,7 @@
 from datetime import datetime, timezone
 from typing import Any
 
-from sparknlp_tx.lifecycle.gate_outcome import CANDIDATE, CHAMPION, Evidence, GateOutcome, GateResult
+from sparknlp_tx.lifecycle.gating.outcome import CANDIDATE, CHAMPION, Evidence, GateOutcome, GateResult
 from sparknlp_tx.lifecycle.report import Report, Section
 
 WORST = 10  # labels and slices that are shown

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from sparknlp_tx.errors import InputError, nearest
-from sparknlp_tx.files import local_path
+from sparknlp_tx.lifecycle.yaml_file import read_mapping
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def read_gates(gates: str | dict[str, Any] | None) -> GateSettings:
     if gates is None:
         return GateSettings()
     where = "the gates" if isinstance(gates, dict) else gates
-    given = gates if isinstance(gates, dict) else _read(gates)
+    given = gates if isinstance(gates, dict) else read_mapping(gates, "gates")
     defaults = GateSettings()
     known = [each.name for each in fields(GateSettings)]
     chosen: dict[str, Any] = {}
@@ -178,25 +178,6 @@ def _check_setting(name: str, value: Any, default: Any, where: str) -> None:
     if not fits[kind]:
         more = {int: " above 0", float: " of 0 or more"}.get(kind, "")
         raise InputError(f"{kinds[kind]}{more} for {name} in {where}", repr(value), "Change it.")
-
-
-def _read(file: str) -> dict[str, Any]:
-    import yaml
-
-    path = local_path(file)
-    if not path.is_file():
-        raise InputError(f"a YAML file of gates at {file}", "no such file", "Give the path of one.")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"a YAML file of gates at {file}", " ".join(str(error).split()), "Mend it.") from None
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise InputError(
-            f"gates and their settings in {file}", f"a {type(found).__name__}", "Write one gate a line: size: false"
-        )
-    return found
 
 
 def as_dict(settings: GateSettings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparknlp_tx.lifecycle.behaviour import BehaviourTest
+    from sparknlp_tx.lifecycle.gating.behaviour import BehaviourTest
     from sparknlp_tx.lifecycle.paired_scoring import PairedScores
     from sparknlp_tx.ml.model import TransformerClassificationModel
 

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.lifecycle.gate import GatePlan, plan_gate, run_gate
-from sparknlp_tx.lifecycle.gate_outcome import GateResult
-from sparknlp_tx.lifecycle.promotion import CHAMPION, PREVIOUS_TAG, Moved, move, open_log, settle
-from sparknlp_tx.lifecycle.promotion_log import PromotionLog
+from sparknlp_tx.lifecycle.gating.gate import GatePlan, plan_gate, run_gate
+from sparknlp_tx.lifecycle.gating.outcome import GateResult
+from sparknlp_tx.lifecycle.promotion.champion import CHAMPION, PREVIOUS_TAG, Moved, move, open_log, settle
+from sparknlp_tx.lifecycle.promotion.log import PromotionLog
 from sparknlp_tx.progress import say
 from sparknlp_tx.tracking import registry
 from sparknlp_tx.tracking.registry import Version

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.errors import InputError, JobError, reason_of
-from sparknlp_tx.lifecycle.promotion_log import Entry, PromotionLog, default_place
+from sparknlp_tx.lifecycle.promotion.log import Entry, PromotionLog, default_place
 from sparknlp_tx.progress import say
 from sparknlp_tx.tracking import registry
 from sparknlp_tx.tracking.registry import Version

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from sparknlp_tx.inference.decision_rules import MULTI, REGRESSION
-from sparknlp_tx.lifecycle.gate_outcome import CANDIDATE, CHAMPION, NAMED, NO_CHAMPION, Evidence, GateOutcome
-from sparknlp_tx.lifecycle.gate_settings import AgreementGate, CalibrationGate, GroupGate, MetricGate
+from sparknlp_tx.lifecycle.gating.outcome import CANDIDATE, CHAMPION, NAMED, NO_CHAMPION, Evidence, GateOutcome
+from sparknlp_tx.lifecycle.gating.settings import AgreementGate, CalibrationGate, GroupGate, MetricGate
 from sparknlp_tx.metrics.compute import BEST
 from sparknlp_tx.metrics.paired import LESS_IS_BETTER, Outcomes, holm, interval, metric_samples, worse_by_more
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.files import directory_bytes
-from sparknlp_tx.lifecycle.artifact_checks import checkpoint_licence, unsafe_files
-from sparknlp_tx.lifecycle.gate_outcome import CANDIDATE, CHAMPION, NAMED, NO_CHAMPION, Evidence, GateOutcome
-from sparknlp_tx.lifecycle.gate_settings import (
+from sparknlp_tx.lifecycle.gating.model_files import checkpoint_licence, unsafe_files
+from sparknlp_tx.lifecycle.gating.outcome import CANDIDATE, CHAMPION, NAMED, NO_CHAMPION, Evidence, GateOutcome
+from sparknlp_tx.lifecycle.gating.settings import (
     BehaviourGate,
     FilesGate,
     LeakageGate,

@@ -13,12 +13,12 @@ from sparknlp_tx.data.text_columns import text_column
 from sparknlp_tx.data.text_samples import sample_texts
 from sparknlp_tx.errors import InputError, reason_of
 from sparknlp_tx.files import local_path
-from sparknlp_tx.lifecycle.behaviour import BehaviourTest, failures, read_tests
 from sparknlp_tx.lifecycle.comparable import check_comparable, check_slices, check_truth
-from sparknlp_tx.lifecycle.gate_outcome import CANDIDATE, CHAMPION, Evidence, GateResult
-from sparknlp_tx.lifecycle.gate_report import gate_report
-from sparknlp_tx.lifecycle.gate_settings import GateSettings, as_dict, read_gates
-from sparknlp_tx.lifecycle.gates import decide, metric_name
+from sparknlp_tx.lifecycle.gating.behaviour import BehaviourTest, failures, read_tests
+from sparknlp_tx.lifecycle.gating.decision import decide, metric_name
+from sparknlp_tx.lifecycle.gating.outcome import CANDIDATE, CHAMPION, Evidence, GateResult
+from sparknlp_tx.lifecycle.gating.page import gate_report
+from sparknlp_tx.lifecycle.gating.settings import GateSettings, as_dict, read_gates
 from sparknlp_tx.lifecycle.paired_scoring import score_together
 from sparknlp_tx.lifecycle.speed import rows_per_second
 from sparknlp_tx.metrics.paired import check_paired_metric
@@ -108,7 +108,7 @@ def plan_gate(
         candidate: a model directory or an MLflow URI.
         on: name or folder of the labelled table; it is read at one version throughout.
         model: a registered model, whose alias `champion` is the one to compare with; or champion: another model; default none.
-        gates: a YAML file or a dict, see `gate_settings`; default the defaults.
+        gates: a YAML file or a dict, see `settings`; default the defaults.
         slice_cols: columns whose values make slices.
         label_col: the true labels; default the candidate's.
         train: the candidate's training table, for texts that are in both; default what its MLflow run says.
