@@ -24,15 +24,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-COMMANDS = (
-    "prepare",
-    "train",
-    "evaluate",
-    "gate",
-    "promote",
-    "rollback",
-    "score",
-)  # each a module of `commands`: `parser()` and `run(spark, options)`
+# Each a module of `commands`: `parser()` and `run(spark, options)`.
+COMMANDS = ("prepare", "train", "tune", "evaluate", "compare", "gate", "promote", "rollback", "score")
 HELP = """usage: sparknlp-tx COMMAND [FLAGS]
 
 {commands}

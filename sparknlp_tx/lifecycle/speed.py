@@ -1,30 +1,31 @@
 """How fast models score on this machine, measured in turn: what one shares with the others, noise included, cancels out."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from sparknlp_tx.inference.tokenization import Text
 
 if TYPE_CHECKING:
     from sparknlp_tx.ml.model import TransformerClassificationModel
 
+Name = TypeVar("Name", bound=Hashable)
 ROUNDS = 3
 SECONDS = 10.0  # of measuring a model, about, at most
 
 
 def rows_per_second(
-    models: "Mapping[str, TransformerClassificationModel]",
+    models: "Mapping[Name, TransformerClassificationModel]",
     texts: Sequence[Text],
     rounds: int = ROUNDS,
-) -> dict[str, float]:
+) -> dict[Name, float]:
     """Rows a second of each model's engine in this process, the best of some rounds in which they take turns.
 
     Args:
         models: by name; each scores as its Params say.
         texts: some hundred real ones, or (text, pair) tuples; models that would take longer than some seconds get fewer.
     """
-    some: dict[str, Sequence] = {}
+    some: dict[Name, Sequence] = {}
     for name, model in models.items():
         model.predict(texts[:8])  # loads it
         begin = time.perf_counter()

@@ -46,6 +46,12 @@ class OpenedTable:
     facts: Facts
     version: int | None = field(default=None)
 
+    @property
+    def at_version(self) -> str:
+        """The table at the version that was read, as `open_table` takes it."""
+        asked = self.name.version is not None or self.name.time is not None
+        return self.name.text if self.version is None or asked else f"{self.name.text}@v{self.version}"
+
 
 def open_table(spark: "SparkSession", table: str) -> OpenedTable:
     """A table or view to read, as of the version or time that its name asks for; `version` is the one that was read.

@@ -113,14 +113,18 @@ def run_of(uri: str) -> str | None:
     return None
 
 
-def training_table(run_id: str) -> str | None:
-    """The Delta table that a run was trained on, with its version, as `tables.open_table` takes it; None where it logged none."""
+def logged_table(run_id: str, context: str = "training") -> str | None:
+    """The table that a run has logged as an input, with its version, as `tables.open_table` takes it; None where it logged none.
+
+    Args:
+        context: what it was for: `training`, `validation`, `test`.
+    """
     import json
 
     with brief_requests(timeout=10):
         inputs = mlflow.MlflowClient().get_run(run_id).inputs.dataset_inputs
     for entry in inputs:
-        if any(tag.key == "mlflow.data.context" and tag.value == "training" for tag in entry.tags):
+        if any(tag.key == "mlflow.data.context" and tag.value == context for tag in entry.tags):
             source = json.loads(entry.dataset.source)
             table = source.get("delta_table_name") or source.get("path")
             version = source.get("delta_table_version")

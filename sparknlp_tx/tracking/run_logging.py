@@ -11,6 +11,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 
 from sparknlp_tx.files import directory_bytes
+from sparknlp_tx.inference.backends.devices import processor
 from sparknlp_tx.ml.params import SCORING_PARAMS
 from sparknlp_tx.spark.table_names import TableName
 from sparknlp_tx.tracking.models import ENGINE_PACKAGES, _version
@@ -50,6 +51,8 @@ def log_training(model: "TransformerClassificationModel") -> None:
     summary = {name: model.summary.get(name) for name in ("train_seconds", "train_rows", "rows_per_second", "best_epoch")}
     summary |= {f"int8.{name}": value for name, value in model.summary.get("int8", {}).items()}
     summary["model_size_mb"] = model_size_mb(model)
+    if model.summary.get("train_rows") and model.summary.get("rows_per_second"):
+        summary["seconds_per_epoch"] = model.summary["train_rows"] / model.summary["rows_per_second"]
     mlflow.log_metrics({name: value for name, value in summary.items() if value is not None})
     versions = {f"version.{name}": _version(name) for name in (*ENGINE_PACKAGES, "pyspark", "datasets")}
     mlflow.set_tags(
@@ -58,11 +61,23 @@ def log_training(model: "TransformerClassificationModel") -> None:
             "task": model.config.problem_type,
             "num_labels": model.numClasses,
             "device": model.summary.get("device", ""),
+            "hardware": _hardware(model.summary.get("device", "")),
+            "workers": str(model.getOrDefault("numTrainWorkers")),
+            "training_precision": next((name for name in ("bf16", "fp16") if arguments.get(name)), "float32"),
             "version.sparknlp_tx": __version__,
             "version.python": platform.python_version(),
             **versions,
         }
     )
+
+
+def _hardware(device: str) -> str:
+    """What a training ran on: the card's name, or the processor's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else device
+    return processor()
 
 
 def log_scoring(model: "TransformerClassificationModel", uri: str, metrics: dict[str, float]) -> None:

@@ -1,6 +1,7 @@
 """The device that a model runs on."""
 
 import os
+import platform
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,3 +36,19 @@ def gpu_count() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def processor() -> str:
+    """The processor's name, how many cores this machine has, and what they multiply natively."""
+    name, flags = platform.processor() or platform.machine(), ""
+    file = Path("/proc/cpuinfo")
+    if file.is_file():
+        lines = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        found = {key.strip(): value.strip() for key, value in lines.items()}
+        name, flags = found.get("model name", name), found.get("flags", "")
+    units = [
+        shown
+        for flag, shown in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 bfloat16"), ("avx512_vnni", "VNNI"))
+        if flag in flags.split()
+    ]
+    return f"{name}, {os.cpu_count()} cores" + (f", {', '.join(units)}" if units else "")

@@ -62,18 +62,12 @@ class GatePlan:
     report: str | None = None
     seed: int = 0
 
-    @property
-    def table_name(self) -> str:
-        """The table with its version, as `tables.open_table` takes it."""
-        plain = self.table.name.text
-        return plain if self.table.version is None or "@" in plain else f"{plain}@v{self.table.version}"
-
     def as_dict(self) -> dict[str, Any]:
         """What would be done, as a JSON object."""
         return {
             "candidate": self.candidate,
             "champion": self.champion,
-            "table": self.table_name,
+            "table": self.table.at_version,
             "rows": self.rows,
             "slices": self.slices,
             "behaviour_tests": len(self.tests),
@@ -173,7 +167,7 @@ def run_gate(plan: GatePlan) -> GateResult:
         result = GateResult(
             plan.candidate,
             plan.champion,
-            plan.table_name,
+            plan.table.at_version,
             evidence.scores.outcomes.rows,
             not refused,
             refused,
@@ -204,7 +198,7 @@ def _training_rows(
     if table is None:
         try:
             run_id = registry.run_of(candidate)
-            table = registry.training_table(run_id) if run_id else None
+            table = registry.logged_table(run_id) if run_id else None
         except Exception as error:  # the store's
             return None, f"The candidate's run cannot be read ({reason_of(error)}): name its training table with --train."
         if table is None:
