@@ -42,6 +42,10 @@ CLASSIC = (
     "tests/ml/test_errors.py::test_a_loss_that_is_no_number_stops_the_fit",
     "tests/tracking/test_mlflow.py::test_a_run_tells_how_the_model_came_about",
     "tests/tracking/test_mlflow.py::test_pyfunc_transform_and_predict_agree",
+    "tests/lifecycle/test_tune.py::test_a_failing_trial_keeps_its_traceback_and_three_stop_the_study",
+    "tests/lifecycle/test_compare.py::test_models_of_an_experiment_and_of_a_folder",
+    "tests/lifecycle/test_gate.py::test_the_command_ends_with_3_and_tells_why",
+    "tests/lifecycle/test_promotion.py::test_a_model_is_promoted_twice_and_rolled_back",
 )
 CONNECT = (
     "tests/scoring/test_transform.py::test_it_has_learnt_and_every_row_comes_back_once_in_its_place",
