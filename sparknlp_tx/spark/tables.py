@@ -78,6 +78,12 @@ def open_table(spark: "SparkSession", table: str) -> OpenedTable:
     return OpenedTable(name, df, facts, version)
 
 
+def open_pinned(spark: "SparkSession", table: str) -> OpenedTable:
+    """As `open_table`, at one version whatever is written to the table meanwhile: several actions see the same rows."""
+    opened = open_table(spark, table)
+    return opened if opened.version is None else open_table(spark, opened.at_version)
+
+
 def read_table(spark: "SparkSession", table: str) -> "DataFrame":
     """The DataFrame of a table or view, as `open_table` reads it.
 

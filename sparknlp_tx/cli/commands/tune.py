@@ -25,8 +25,9 @@ from sparknlp_tx.data.label_columns import problem_type_of
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.files import local_path
 from sparknlp_tx.lifecycle.tuning.search_space import Dimension, read_space
+from sparknlp_tx.lifecycle.tuning.settings import StudyResult, TrialSettings, check_folder
 from sparknlp_tx.lifecycle.tuning.study import PRUNERS, SAMPLERS, check_optuna, study_key
-from sparknlp_tx.lifecycle.tuning.trials import StudyResult, TrialSettings, check_folder, configured, run_trials
+from sparknlp_tx.lifecycle.tuning.trials import configured, run_trials
 from sparknlp_tx.metrics.compute import BEST
 from sparknlp_tx.ml.scoring_plan import told_duration
 from sparknlp_tx.progress import say

@@ -112,7 +112,7 @@ def plan_compare(
             raise InputError(f"a folder for {file}", "none", "Make it, or name another file.")
     tracking = check_tracking(experiment)
     found = chosen_models(experiment, runs, models)
-    opened = tables.open_table(spark, on if on is not None else _test_table(found))
+    opened = tables.open_pinned(spark, on if on is not None else _test_table(found))
     by_name = {each.name: each.model for each in found}
     for each in found:
         each.model.setLabelCol(label_col or found[0].model.getLabelCol())

@@ -116,46 +116,59 @@ def plan_gate(
     if report is not None and not local_path(report).parent.is_dir():
         raise InputError(f"a folder for the report {report}", "none", "Make it, or name another file.")
     tracking = check_tracking(experiment)
-    version = None
-    if model is not None:
-        if champion is not None:
-            raise InputError("--model or --champion", "both", "Leave one out.")
-        registry.check_registered(model)
-        version = registry.aliased(model, "champion")
-        champion = version.uri if version else None
-    opened = tables.open_table(spark, on)
-    uris = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion else {})
-    models = {name: _loaded(uri, label_col) for name, uri in uris.items()}
-    for loaded in models.values():
-        loaded.setLabelCol(label_col or models[CANDIDATE].getLabelCol())
-    check_comparable(models)
-    check_paired_metric(metric_name(settings, models[CANDIDATE].decision.problem_type), models[CANDIDATE].decision.problem_type)
+    champion, version = _champion(model, champion)
+    opened = tables.open_pinned(spark, on)
+    models = _models(candidate, champion, label_col)
+    own = models[CANDIDATE]
+    check_paired_metric(metric_name(settings, own.decision.problem_type), own.decision.problem_type)
     check_slices(opened.df, slice_cols)
     rows = check_truth(models, opened.df)
     if settings.metric is not None and rows < settings.metric.least_rows:
         remedy = "Take a larger table, or set metric: {least_rows: ...} in the gates."
         raise InputError(f"at least {settings.metric.least_rows:,} labelled rows in {on} for the gates", f"{rows:,}", remedy)
-    tests = []
-    if settings.behaviour is not None and settings.behaviour.tests:
-        tests = read_tests(spark, settings.behaviour.tests, models[CANDIDATE])
-    trained_on, leakage = _training_rows(spark, candidate, train, models[CANDIDATE]) if settings.leakage else (None, "")
+    named = settings.behaviour.tests if settings.behaviour is not None else None
+    tests = read_tests(spark, named, own) if named else []
+    trained_on, leakage = _training_rows(spark, candidate, train, own) if settings.leakage is not None else (None, "")
     return GatePlan(
-        spark,
-        candidate,
-        champion,
-        version,
-        models,
-        opened,
-        rows,
-        settings,
-        tracking,
-        list(slice_cols),
-        tests,
-        trained_on,
-        leakage,
-        report,
-        seed,
+        spark=spark,
+        candidate=candidate,
+        champion=champion,
+        champion_version=version,
+        models=models,
+        table=opened,
+        rows=rows,
+        settings=settings,
+        tracking=tracking,
+        slices=list(slice_cols),
+        tests=tests,
+        trained_on=trained_on,
+        leakage=leakage,
+        report=report,
+        seed=seed,
     )
+
+
+def _champion(model: str | None, champion: str | None) -> tuple[str | None, registry.Version | None]:
+    """The model to compare with, and which version of a registered model it is."""
+    if model is None:
+        return champion, None
+    if champion is not None:
+        raise InputError("--model or --champion", "both", "Leave one out.")
+    registry.check_registered(model)
+    version = registry.aliased(model, "champion")
+    return (version.uri if version else None), version
+
+
+def _models(candidate: str, champion: str | None, label_col: str | None) -> "dict[str, TransformerClassificationModel]":
+    """Both models, loaded, with one label column, and comparable."""
+    uris = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion else {})
+    for uri in uris.values():
+        registry.version_of(uri)  # says which versions and aliases there are
+    models = {name: load_model(uri) for name, uri in uris.items()}
+    for each in models.values():
+        each.setLabelCol(label_col or models[CANDIDATE].getLabelCol())
+    check_comparable(models)
+    return models
 
 
 def run_gate(plan: GatePlan) -> GateResult:
@@ -183,11 +196,6 @@ def run_gate(plan: GatePlan) -> GateResult:
                 result.report = f"runs:/{run.run_id}/{REPORT}"
     result.run = run.result()
     return result
-
-
-def _loaded(uri: str, label_col: str | None) -> "TransformerClassificationModel":
-    registry.version_of(uri)  # says which versions and aliases there are
-    return load_model(uri)
 
 
 def _training_rows(
