@@ -12,6 +12,7 @@ import re
 import sys
 import tarfile
 import tempfile
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -67,11 +68,12 @@ def fine_tune_on_workers(
     use_gpu = not local and executors_have_gpus(spark)  # on this machine they see its GPUs without being given any
     said = _Said()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _threads(settings.workers if local else 0):
+        with _heard(said), _threads(settings.workers if local else 0):
             packed = TorchDistributor(settings.workers, local_mode=local, use_gpu=use_gpu).run(train_with_others, job)
     except Exception as error:
-        failure = WorkerError(_reason(said.text(), str(error), settings.workers))
-        failure.lost = MARK not in said.text()  # it has not said why it failed
+        text = said.text().replace(f"{MARK}{job.name} ", MARK)  # lines of other fits keep their names, and are not told
+        failure = WorkerError(_reason(text, str(error), settings.workers))
+        failure.lost = re.search(rf"{MARK}\d+: ", text) is None  # it has not said why it failed
         raise failure from error
     if packed is not None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
@@ -98,23 +100,49 @@ def _threads(workers: int) -> Iterator[None]:
         del os.environ["OMP_NUM_THREADS"]
 
 
-class _Said(io.TextIOBase):
-    """What the processes print: shown on standard error, as all progress is, and its end kept."""
+class _Said:
+    """The end of what the processes print: the last 1,000 pieces, which are lines or parts of them."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr
-        self._parts: deque[str] = deque(maxlen=1_000)
-
-    def write(self, text: str) -> int:
-        self._parts.append(text)
-        return self._shown.write(text)
-
-    def flush(self) -> None:
-        self._shown.flush()
+        self.parts: deque[str] = deque(maxlen=1_000)
 
     def text(self) -> str:
-        """The last 1,000 pieces, which are lines or parts of them."""
-        return "".join(self._parts)
+        return "".join(self.parts)
+
+
+class _Shown(io.TextIOBase):
+    """Standard output and error while fits are heard: shown on standard error, as all progress is, and kept by each of them."""
+
+    def __init__(self) -> None:
+        self.before = sys.stdout, sys.stderr
+
+    def write(self, text: str) -> int:
+        for said in list(_hearing):
+            said.parts.append(text)
+        return self.before[1].write(text)
+
+    def flush(self) -> None:
+        self.before[1].flush()
+
+
+_hearing: list[_Said] = []
+_hearing_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _heard(said: _Said) -> Iterator[None]:
+    """Within it what this process prints is kept, too; fits in several threads share the streams, which the last one gives back."""
+    with _hearing_lock:
+        if not _hearing:
+            sys.stdout = sys.stderr = _Shown()  # type: ignore[assignment]
+        _hearing.append(said)
+    try:
+        yield
+    finally:
+        with _hearing_lock:
+            _hearing.remove(said)
+            if not _hearing and isinstance(sys.stderr, _Shown):
+                sys.stdout, sys.stderr = sys.stderr.before
 
 
 def _reason(output: str, error: str, workers: int) -> str:

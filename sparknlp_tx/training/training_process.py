@@ -50,8 +50,9 @@ def train_with_others(job: Job) -> bytes | None:
     try:
         return _train(job)
     except Exception as error:
-        trace = traceback.format_exc().replace("\n", f"\n{MARK}{os.environ['RANK']}: ")
-        print(f"{MARK}{os.environ['RANK']}: {trace}", file=sys.stderr, flush=True)
+        mark = f"{MARK}{job.name} {os.environ['RANK']}: "  # its name, as other fits may be heard as well
+        trace = traceback.format_exc().replace("\n", f"\n{mark}")
+        print(f"{mark}{trace}", file=sys.stderr, flush=True)
         if isinstance(error, InputError | TrainingError):
             failed.write_text(str(error))
         raise

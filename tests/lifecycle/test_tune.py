@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import mlflow
@@ -187,3 +189,31 @@ def test_the_command_explains_and_refuses(spark, registry, tables, settings, tmp
         assert cli.main([*flags, *more]) == 2
         assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("model*"))
+
+
+@pytest.mark.local_cluster
+def test_trials_on_executors_of_which_one_is_lost(spark, registry, arguments, tmp_path):
+    """Each trial is one task; an executor is killed while one trains: its trial begins again under its own run."""
+    import psutil
+
+    killed = []
+
+    def lose_an_executor():
+        while not killed:
+            for process in psutil.process_iter(["cmdline"]):
+                if "torch.distributed.run" not in " ".join(process.info["cmdline"] or []):
+                    continue
+                executors = [each for each in process.parents() if "CoarseGrainedExecutorBackend" in " ".join(each.cmdline())]
+                for executor in executors[:1]:
+                    executor.kill()
+                    killed.append(executor.pid)
+                    return
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=lose_an_executor, daemon=True)
+    watcher.start()
+    given = arguments | {"trials": 3, "parallelism": 2, "model_dir": str(tmp_path / "model")}
+    result = tune(spark, **given)
+    assert killed
+    assert children(result) == [0, 1, 2]
+    assert {trial["state"] for trial in result["study"]["trials"]} == {"complete"}

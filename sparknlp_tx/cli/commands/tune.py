@@ -32,6 +32,7 @@ from sparknlp_tx.metrics.compute import BEST
 from sparknlp_tx.ml.scoring_plan import told_duration
 from sparknlp_tx.progress import say
 from sparknlp_tx.spark import tables
+from sparknlp_tx.spark.distributed_training import check_workers
 from sparknlp_tx.spark.distribution import is_local
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ def _settings(spark: SparkSession, options: dict[str, Any]) -> "tuple[TrialSetti
     space = read_space(options["search"], base)
     for checkpoint in _checkpoints(space) or [base.getCheckpoint()]:
         base.copy({base.checkpoint: checkpoint}).check(rows)
+    folder = check_folder(options["study_dir"] or f"{local_path(options['model_dir'])}.study")
+    if options["parallelism"] > 1:
+        check_workers(spark, options["parallelism"], str(folder), base.getCheckpoint())
     facts = {name: options[name] for name in ("params", "training_args", "sampler", "pruner")}
     facts |= {split: [each.name.text, each.version] for split, each in opened.items() if split != "test"}
     facts["space"] = [asdict(each) for each in space]
@@ -150,7 +154,7 @@ def _settings(spark: SparkSession, options: dict[str, Any]) -> "tuple[TrialSetti
         metric=BEST[problem_type] if metric == "auto" else metric.removeprefix("eval_"),
         space=space,
         trials=options["trials"],
-        folder=check_folder(options["study_dir"] or f"{local_path(options['model_dir'])}.study"),
+        folder=folder,
         key=study_key(facts),
         name=f"tune {options['train']}",
         experiment_id="",
