@@ -13,21 +13,21 @@ from sparknlp_tx.training.fit_folder import FOLDER, fit_folder
 
 
 def test_a_model_dir_under_a_file_is_refused(tmp_path):
-    from sparknlp_tx.cli.commands.train import _check_model_dir
+    from sparknlp_tx.cli.commands.train import check_model_dir
 
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a file at"):
-        _check_model_dir(str(tmp_path / "file" / "models" / "one"), overwrite=False)
+        check_model_dir(str(tmp_path / "file" / "models" / "one"), overwrite=False)
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a folder", "dangling"])
 def test_a_link_is_followed(there, tmp_path):
-    from sparknlp_tx.cli.commands.train import _check_model_dir
+    from sparknlp_tx.cli.commands.train import check_model_dir
 
     if there:
         (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert _check_model_dir(str(tmp_path / "link"), overwrite=True) == str(tmp_path / "real")
+    assert check_model_dir(str(tmp_path / "link"), overwrite=True) == str(tmp_path / "real")
 
 
 class Saved:

@@ -80,8 +80,9 @@ def environment(wheel, tmp_path_factory):
 
 def test_what_is_in_it(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("sparknlp_tx/**/*.py*") if path.suffix in (".py", ".pyi")}
-    assert {name for name in names if ".dist-info/" not in name} == files | {"sparknlp_tx/py.typed"}
+    kinds = (".py", ".pyi", ".typed", ".jinja")
+    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("sparknlp_tx/**/*.*") if path.suffix in kinds}
+    assert {name for name in names if ".dist-info/" not in name} == files
     assert "sparknlp_tx/cli/commands/score.py" in names
 
 

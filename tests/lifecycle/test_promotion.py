@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from helpers.sessions import connect_server
 
 from sparknlp_tx import InputError, log_model
 from sparknlp_tx.cli import main as cli
@@ -24,13 +25,13 @@ FAST = {"throughput": False}
 STEPS = ["begin", "set_tags", "set_alias", "_set_previous"]  # what each step of a promotion calls
 KILLED = """
 import os, signal, sys
-from sparknlp_tx import local_session
+from pyspark.sql import SparkSession
 from sparknlp_tx.lifecycle.promotion import champion as promotion
 from sparknlp_tx.lifecycle.promotion.log import PromotionLog
 from sparknlp_tx.tracking import registry
 
-step, table, model, old, new = sys.argv[1:]
-spark = local_session("killed", master="local[1]")
+step, table, model, old, new, address = sys.argv[1:]
+spark = SparkSession.builder.remote(address).getOrCreate()
 home = {"begin": PromotionLog, "_set_previous": promotion}.get(step, registry)
 own = getattr(home, step)
 
@@ -128,19 +129,21 @@ def test_of_two_at_once_one_wins_and_the_other_says_so(spark, tickets, tmp_path)
 
 @pytest.mark.slow
 def test_killed_between_any_two_steps_the_alias_stays_on_one_version_and_the_next_run_tells(spark, tickets, tmp_path):
-    def killed(step):
+    """Clients of Spark Connect are killed; the session of the tests looks at what they have left."""
+
+    def killed(step, address):
         name, table = f"killed_{step.strip('_')}", str(tmp_path / step)
         for number in ("1", "2"):
             mlflow.MlflowClient().copy_model_version(f"models:/{tickets}/{number}", name)
         of_mlflow.set_alias(of_mlflow.Version(name, "1"), "champion")
         of_mlflow.set_model_tag(name, promotion.LOG_TAG, table)
-        command = [sys.executable, "-c", KILLED, step, table, name, "1", "2"]
+        command = [sys.executable, "-c", KILLED, step, table, name, "1", "2", address]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
         return name, table
 
-    with ThreadPoolExecutor(2) as pool:
-        left = list(pool.map(killed, STEPS))
+    with connect_server(tmp_path, {}) as address, ThreadPoolExecutor(2) as pool:
+        left = list(pool.map(lambda step: killed(step, address), STEPS))
     for step, (name, table) in zip(STEPS, left, strict=True):
         moved = step in STEPS[2:]
         assert champion(name).number == ("2" if moved else "1"), step

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from helpers.sessions import connect_server
 from pyspark.sql import functions as F
 
 from sparknlp_tx import InputError, TransformerClassifier
@@ -25,12 +26,12 @@ ROOT = Path(__file__).parents[2]
 SPACE = {"learningRate": {"log_uniform": [1e-4, 2e-3]}, "weight_decay": [0.0, 0.1]}
 KILLED = """
 import json, os, signal, sys
-from sparknlp_tx import local_session
+from pyspark.sql import SparkSession
 from sparknlp_tx.cli.commands.tune import tune
 from sparknlp_tx.lifecycle.tuning.study import Study
 from sparknlp_tx.training import callbacks, trainer
 
-point, arguments = sys.argv[1], json.loads(sys.argv[2])
+point, arguments, address = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
 callbacks.CHECKPOINT_SECONDS = 0.0 if point == "training" else 300.0  # a checkpoint after every step
 trials = []
 
@@ -51,7 +52,7 @@ def loss(self, *args, own=trainer.ClassifierTrainer.compute_loss, **kwargs):
     return own(self, *args, **kwargs)
 
 trainer.ClassifierTrainer.compute_loss = loss
-tune(local_session("tune", master="local[1]"), **arguments)
+tune(SparkSession.builder.remote(address).getOrCreate(), **arguments)
 """
 
 
@@ -80,14 +81,15 @@ def children(result):
 
 
 @pytest.mark.slow
-@pytest.mark.every_session
 def test_a_study_killed_twice_ends_with_each_trial_once(spark, registry, arguments, tmp_path):
+    """Clients of Spark Connect are killed; a classic session goes on with what they have left."""
     given = arguments | {"trials": 4, "model_dir": str(tmp_path / "model")}
-    for point in ("between", "training"):
-        command = [sys.executable, "-c", KILLED, point, json.dumps(given)]
-        environment = {name: value for name, value in os.environ.items() if "SPARK" not in name} | {"PYTHONPATH": str(ROOT)}
-        killed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
+    with connect_server(tmp_path, {}) as address:
+        for point in ("between", "training"):
+            command = [sys.executable, "-c", KILLED, point, json.dumps(given), address]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            killed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+            assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
     result = tune(spark, **given, registered_model="tuned")
     assert children(result) == [0, 1, 2, 3]
     trials = result["study"]["trials"]
