@@ -40,7 +40,9 @@ def test_counters_do_not_carry_over(session_kind, model, repeated):
         scored.select("prediction").collect()
         assert observation.metrics["rows"] == 181
         hits.append(observation.metrics["cache_hits"])
-        if session_kind == "local-cluster" or hits[-1] == 2:  # there are as many workers as tasks; elsewhere Spark may take another
+        if (
+            session_kind == "local-cluster" or hits[-1] == 2
+        ):  # there are as many workers as tasks; elsewhere Spark may take another
             return
     raise AssertionError(hits)
 
