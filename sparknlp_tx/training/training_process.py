@@ -79,15 +79,24 @@ def _train(job: Job) -> bytes | None:
         result = fine_tune(train, validation, settings, work / "model", work)
         if os.environ["RANK"] == "0":
             (work / "model" / "result.json").write_text(json.dumps(asdict(result)))
-        torch.distributed.barrier()
+        _meet()
         if not job.shared and os.environ["GROUP_RANK"] == "0":
             packed = _packed(work / "model")
-        torch.distributed.barrier()
+        _meet()
     finally:
         if not job.shared:
             shutil.rmtree(work, ignore_errors=True)
-    torch.distributed.destroy_process_group()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     return packed
+
+
+def _meet() -> None:
+    """Wait for the other processes; one that trains alone has no group."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def _copied_whole(source: str, target: str) -> None:

@@ -162,7 +162,9 @@ def _run(settings: TrialSettings, study: Study, trial: Trial, trials: _Trials) -
     except _Pruned:
         state = PRUNED
     except Exception as failure:
-        state, error = FAILED, f"{type(failure).__name__}: {reason_of(failure)}"
+        own = isinstance(failure, WorkerError)  # its message is the process's whole traceback, the error at its end
+        reason = str(failure).strip().splitlines()[-1] if own else f"{type(failure).__name__}: {reason_of(failure)}"
+        state, error = FAILED, reason
         _keep_traceback(study, trial)
     shutil.rmtree(estimator.getCheckpointDir(), ignore_errors=True)
     trial.seconds = time.monotonic() - begin
