@@ -103,3 +103,19 @@ def tracking(tmp_path, monkeypatch):
     mlflow.set_experiment("tests")
     yield uri
     mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """A fresh MLflow store in SQLite for the tests of a file."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.chdir(folder)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_experiment("tests")
+        yield uri
+        mlflow.set_tracking_uri(None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Each a module of `commands`: `parser()` and `run(spark, options)`.
-COMMANDS = ("prepare", "train", "tune", "evaluate", "compare", "gate", "promote", "rollback", "score")
+COMMANDS = ("prepare", "train", "tune", "evaluate", "compare", "gate", "promote", "rollback", "score", "serve")
 HELP = """usage: sparknlp-tx COMMAND [FLAGS]
 
 {commands}
@@ -93,20 +93,27 @@ def run_job(job: "ModuleType", argv: list[str]) -> int:
     Raises:
         InputError: the input was refused. JobError: the work had begun and could not be ended.
     """
-    from sparknlp_tx.spark.session import active_or_local_session
-
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     options = parse(job.parser(), argv)
+    result = _result(job, options)
+    _print_result(result)
+    set_task_values(result)
+    return 2 if result.get("problems") else 3 if result.get("refused") else 0
+
+
+def _result(job: "ModuleType", options: argparse.Namespace) -> dict[str, Any]:
+    """What a job gives, in the active session, in one of its own, or without any where it needs none."""
+    if not getattr(job, "NEEDS_SPARK", True):
+        return job.run(None, options)
+    from sparknlp_tx.spark.session import active_or_local_session
+
     spark, ours = _session(lambda: active_or_local_session(quiet=not options.debug))
     try:
-        result = job.run(spark, options)
+        return job.run(spark, options)
     finally:
         if ours:
             with contextlib.suppress(Exception):  # the work is done, or has failed for another reason
                 spark.stop()
-    _print_result(result)
-    set_task_values(result)
-    return 2 if result.get("problems") else 3 if result.get("refused") else 0
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -49,16 +49,27 @@ def frame_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> "
     """The same as a pandas frame: vectors as float64 arrays [num_labels], None in the rows of NaN."""
     import pandas as pd
 
+    frame = _values(columns, labels, dict(columns))
+    return pd.DataFrame(frame, columns=list(frame))
+
+
+def plain_columns(columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, list]:
+    """The same as lists of what JSON takes: vectors as lists of floats, None in the rows of NaN."""
+    return _values(columns, labels, {name: values.tolist() for name, values in columns.items()})
+
+
+def _values(columns: Mapping[str, np.ndarray], labels: Sequence[str], values: dict[str, Any]) -> dict[str, list]:
+    """A list a column; None in the rows of NaN."""
     valid = scored_rows(columns)
-    values: dict[str, Any] = dict(columns)
     chosen = columns["prediction"]
     if chosen.dtype == bool:
-        values["prediction"] = [np.flatnonzero(row).astype(np.float64) for row in chosen]
-        values["predictedLabel"] = [[labels[index] for index in np.flatnonzero(row).tolist()] for row in chosen]
+        indices = [np.flatnonzero(row) for row in chosen]
+        plain = isinstance(values["prediction"], list)
+        values["prediction"] = [row.astype(np.float64).tolist() if plain else row.astype(np.float64) for row in indices]
+        values["predictedLabel"] = [[labels[index] for index in row.tolist()] for row in indices]
     elif labels:
         values["predictedLabel"] = [labels[int(p)] if ok else "" for p, ok in zip(chosen, valid, strict=True)]
-    frame = {name: [value if ok else None for value, ok in zip(rows, valid, strict=True)] for name, rows in values.items()}
-    return pd.DataFrame(frame, columns=list(frame))
+    return {name: [value if ok else None for value, ok in zip(rows, valid, strict=True)] for name, rows in values.items()}
 
 
 def numbers(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # What the engine imports, and so what a served model has to have; no Spark among it.
-ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
+ENGINE_PACKAGES = ("mlflow", "numpy", "pandas", "pyarrow", "tokenizers")
+TORCH_PACKAGES = ("safetensors", "torch", "transformers")  # in place of OpenVINO, which an exported model runs on
 SPECS = {  # MLflow's types, by Spark's
     "double": DataType.double,
     "string": DataType.string,
@@ -99,9 +100,11 @@ def signature(model: "TransformerClassificationModel") -> ModelSignature:
 
 
 def engine_requirements(model: "TransformerClassificationModel") -> list[str]:
-    """The packages that the model's engine imports, each at the version installed here."""
-    exported = ("openvino",) if openvino_runtime.is_exported(model.directory) else ()
-    found = {name: _version(name) for name in (*ENGINE_PACKAGES, *exported)}
+    """The packages that the model's engine imports, each at the version installed here: torch only where it runs on torch."""
+    exported = openvino_runtime.is_exported(model.directory)
+    on_torch = not exported or model.getPrecision() == "float16" or model.getDevice().startswith("cuda")
+    packages = (*ENGINE_PACKAGES, *(("openvino",) if exported else ()), *(TORCH_PACKAGES if on_torch else ()))
+    found = {name: _version(name) for name in packages}
     if found["mlflow"] == "absent":
         found = {"mlflow-skinny": _version("mlflow-skinny")} | found
     return [_requirement(name, version) for name, version in found.items() if version != "absent"]

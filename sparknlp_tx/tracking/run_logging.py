@@ -14,7 +14,7 @@ from sparknlp_tx.files import directory_bytes
 from sparknlp_tx.inference.backends.devices import processor
 from sparknlp_tx.ml.params import SCORING_PARAMS
 from sparknlp_tx.spark.table_names import TableName
-from sparknlp_tx.tracking.models import ENGINE_PACKAGES, _version
+from sparknlp_tx.tracking.models import ENGINE_PACKAGES, TORCH_PACKAGES, _version
 from sparknlp_tx.version import __version__
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def log_training(model: "TransformerClassificationModel") -> None:
     if model.summary.get("train_rows") and model.summary.get("rows_per_second"):
         summary["seconds_per_epoch"] = model.summary["train_rows"] / model.summary["rows_per_second"]
     mlflow.log_metrics({name: value for name, value in summary.items() if value is not None})
-    versions = {f"version.{name}": _version(name) for name in (*ENGINE_PACKAGES, "pyspark", "datasets")}
+    versions = {f"version.{name}": _version(name) for name in (*ENGINE_PACKAGES, *TORCH_PACKAGES, "pyspark", "datasets")}
     mlflow.set_tags(
         {
             "checkpoint": model.getCheckpoint(),

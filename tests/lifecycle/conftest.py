@@ -1,26 +1,10 @@
-"""A registry with models of one task, good and bad, fitted once; and a labelled table to compare them on."""
+"""A labelled table to compare models on."""
 
 import pytest
 from helpers.texts import texts_of_topics
 from pyspark.sql import functions as F
 
 MARKED = "stolen|euro"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """A fresh MLflow store in SQLite for the tests of a file."""
-    import mlflow
-
-    folder = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        uri = f"sqlite:///{folder}/mlflow.db"
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
-        patch.chdir(folder)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_experiment("tests")
-        yield uri
-        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture(scope="module")

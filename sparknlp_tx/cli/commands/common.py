@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sparknlp_tx.cli.flags import add_param_flags
-from sparknlp_tx.ml.model import TransformerClassificationModel
-from sparknlp_tx.ml.params import SCORING_PARAMS
 from sparknlp_tx.progress import say
 
 if TYPE_CHECKING:
@@ -70,6 +68,9 @@ def draw(what: Callable[..., Any], *args: Any) -> None:
 
 def add_model_flags(parser: argparse.ArgumentParser, input_help: str) -> None:
     """`--model`, `--input`, and the Params that change scoring."""
+    from sparknlp_tx.ml.model import TransformerClassificationModel
+    from sparknlp_tx.ml.params import SCORING_PARAMS
+
     parser.add_argument(
         "--model", required=True, help="a model directory, runs:/..., models:/name/version or models:/name@alias"
     )

@@ -1,5 +1,6 @@
 """The device that a model runs on."""
 
+import importlib.util
 import os
 import platform
 from functools import cache
@@ -29,9 +30,9 @@ def resolve_device(device: str) -> str:
 
 @cache  # it is asked for each task
 def gpu_count() -> int:
-    """How many GPUs torch sees; torch is asked, and loaded, only where the system shows one."""
+    """How many GPUs torch sees; torch is asked, and loaded, only where the system shows one. None without torch."""
     shown = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd"), *Path("/dev").glob("dxg")]
-    if os.name == "posix" and not shown:
+    if (os.name == "posix" and not shown) or importlib.util.find_spec("torch") is None:
         return 0
     import torch
 
