@@ -110,7 +110,7 @@ def load(source: Source, threads: int | None = None, **changes: Any) -> ServedMo
     Raises:
         InputError: no model of this library is there, or it is damaged, or scores no numbers.
     """
-    folder, example = _fetch(source)
+    folder, example = fetch(source)
     metadata = read_metadata(folder)
     known = metadata["sparknlpTx"]["files"]
     directory = check_model_files(folder, known)
@@ -124,7 +124,7 @@ def load(source: Source, threads: int | None = None, **changes: Any) -> ServedMo
     return model
 
 
-def _fetch(source: Source) -> tuple[str, Any]:
+def fetch(source: Source) -> tuple[str, Any]:
     """The saved model's folder, and the input example that MLflow keeps beside it."""
     if not source.pinned.startswith(MLFLOW):
         return source.pinned, None

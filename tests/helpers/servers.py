@@ -32,10 +32,15 @@ class Running:
 def served(model: str, *flags: str, folder: Path | None = None, **environment: str) -> Iterator[Running]:
     """`sparknlp-tx serve` on a free port."""
     command = [sys.executable, "-c", START, "serve", "--model", model, "--port", "0", *flags]
-    variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    process = subprocess.Popen(
-        command, env=variables, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
+    with started(command, folder, os.environ | {"PYTHONPATH": str(ROOT)} | environment) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def started(command: list[str], folder: Path | None, environment: dict[str, str]) -> Iterator[Running]:
+    """A server that a command starts."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
+    process = subprocess.Popen(command, env=environment, cwd=folder, **pipes)
     lines: list[str] = []
     try:
         for line in process.stdout:

@@ -62,9 +62,9 @@ def run(spark: None, options: argparse.Namespace) -> dict[str, Any]:
     settings.check()
     _check_tracking(options.model)
     if options.docker:
-        from sparknlp_tx.serving.docker import write_dockerfile
+        from sparknlp_tx.serving.image import write_image
 
-        return {"job": "serve", "docker": str(write_dockerfile(options.docker, options.model, settings))}
+        return {"job": "serve", "docker": str(write_image(options.docker, options.model, settings))}
     if options.explain:
         from sparknlp_tx.serving.served_model import find
 
