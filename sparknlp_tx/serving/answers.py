@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.inference.decision_rules import REGRESSION, DecisionRule
+from sparknlp_tx.inference.decision_rules import DecisionRule, Regression
 from sparknlp_tx.inference.score_columns import plain_columns
 from sparknlp_tx.inference.scoring_settings import ScoringSettings
 from sparknlp_tx.serving.payloads import Asked
@@ -19,7 +19,7 @@ def check_asked(asked: Asked, scoring: ScoringSettings) -> None:
     if asked == Asked():
         return
     labels = scoring.decision.labels
-    if scoring.decision.problem_type == REGRESSION:
+    if isinstance(scoring.decision, Regression):
         raise InputError("no params for a model of regression", "some", "Leave them out: it gives a number a row.")
     if asked.threshold is not None:
         decided(scoring.decision, asked).check()
@@ -65,10 +65,19 @@ def _top(columns: dict[str, list], labels: Sequence[str], top_k: int) -> list[di
     return records
 
 
+def predicted(logits: np.ndarray, decision: DecisionRule) -> tuple[list[Any], np.ndarray | None]:
+    """What is counted of a request: label, labels or number a row, None for an invalid text; the largest probability, float64 [n]."""
+    columns = decision.columns(logits)
+    plain = plain_columns(columns, decision.labels)
+    if isinstance(decision, Regression):
+        return plain["prediction"], None
+    return plain["predictedLabel"], columns["probability"].max(axis=1)
+
+
 def predict(logits: np.ndarray, decision: DecisionRule, alone: bool, raw_scores: bool) -> str:
     """The answer of `/predict`: for each text its labels with their scores, the highest first; no list of one for a text alone."""
-    plain = raw_scores or decision.problem_type == REGRESSION
-    scores = logits.astype(np.float64) if plain else decision.probabilities(logits)
+    plain = raw_scores or isinstance(decision, Regression)
+    scores = logits.astype(np.float64) if plain else decision.columns(logits)["probability"]
     labels = decision.labels or ["LABEL_0"]
     rows = [
         [

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sparknlp_tx.errors import InputError
-from sparknlp_tx.inference.decision_rules import REGRESSION
 from sparknlp_tx.inference.tokenization import Text
 from sparknlp_tx.serving import answers, openapi
 from sparknlp_tx.serving.batcher import Batcher, FullQueue, UnscorableText
@@ -24,6 +24,7 @@ from sparknlp_tx.serving.models import SHADOW, Models
 from sparknlp_tx.serving.payloads import Payload, UnsupportedMedia, read_invocation, read_predict
 from sparknlp_tx.serving.served_model import ServedModel
 from sparknlp_tx.serving.settings import ServerSettings
+from sparknlp_tx.serving.telemetry import Telemetry
 from sparknlp_tx.version import __version__
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Server:
         self.models, self.settings = models, settings
         self.metrics, self.limits = ServerMetrics(), Limits(settings)
         self.batcher = Batcher(settings.max_waiting, self._batch)
+        self.telemetry = Telemetry(settings.telemetry, settings.telemetry_texts) if settings.telemetry else None
         self.draining = False
         self._shadows: set[asyncio.Task] = set()
         models.reloaded = self._reloaded
@@ -62,13 +64,13 @@ class Server:
             app.add_api_route(
                 path, self._measured(path, handler), methods=["POST"], openapi_extra=words, summary=words["summary"]
             )
-        for path, handler in (
+        for path, page in (
             ("/health", self.health),
             ("/ping", self.health),
             ("/ready", self.ready),
             ("/version", self.version),
         ):
-            app.add_api_route(path, handler, methods=["GET"], summary=(handler.__doc__ or "").strip())
+            app.add_api_route(path, page, methods=["GET"], summary=(page.__doc__ or "").strip())
         app.add_api_route("/metrics", self.page_of_metrics, methods=["GET"], summary="Metrics for Prometheus.")
         app.add_exception_handler(404, _unknown)
         app.add_exception_handler(405, _unknown)
@@ -80,6 +82,8 @@ class Server:
         yield
         self.models.close()
         await asyncio.to_thread(self.batcher.close)
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
 
     async def health(self) -> Response:
         """Whether the process answers."""
@@ -98,7 +102,8 @@ class Server:
         return Response(json.dumps(found), media_type="application/json")
 
     async def page_of_metrics(self) -> Response:
-        return Response(self.metrics.page(self.batcher), media_type="text/plain; version=0.0.4")
+        dropped = self.telemetry.dropped if self.telemetry is not None else 0
+        return Response(self.metrics.page(self.batcher.waiting, dropped), media_type="text/plain; version=0.0.4")
 
     async def invocations(self, request: Request) -> Response:
         body = await self.limits.read_body(request)
@@ -111,7 +116,7 @@ class Server:
         logits = await self._score(request, model, texts)
         skip = [text is None for text in texts] if model.scoring.handle_invalid == "skip" else []
         answer = answers.invocation(logits, model.scoring, payload.asked, skip)
-        self._answered(model, payload, logits)
+        self._answered(request, model, payload, logits)
         return self._response(answer, model)
 
     async def predict(self, request: Request) -> Response:
@@ -121,7 +126,7 @@ class Server:
         self.limits.check_rows(columns)
         model = self._model_for(request, columns)
         logits = await self._score(request, model, model.texts(columns))
-        self._answered(model, Payload(columns), logits)
+        self._answered(request, model, Payload(columns), logits)
         return self._response(answers.predict(logits, model.scoring.decision, alone, raw_scores), model)
 
     def _model_for(self, request: Request, columns: list[list[str | None]]) -> ServedModel:
@@ -143,13 +148,13 @@ class Server:
             if not scoring.done():
                 scoring.cancel()
 
-    def _answered(self, model: ServedModel, payload: Payload, logits: np.ndarray) -> None:
-        """Count what was answered, and have the shadow score it too."""
-        decision = model.scoring.decision
-        columns = decision.columns(logits)
-        confidence = None if decision.problem_type == REGRESSION else columns["probability"].max(axis=1)
-        labels = answers.plain_columns(columns, decision.labels).get("predictedLabel", [None] * len(logits))
+    def _answered(self, request: Request, model: ServedModel, payload: Payload, logits: np.ndarray) -> None:
+        """Count what was answered, keep it, and have the shadow score it too."""
+        labels, confidence = answers.predicted(logits, model.scoring.decision)
         self.metrics.predicted(model.version, labels, confidence)
+        if self.telemetry is not None:
+            request_id = request.headers.get("x-request-id", "")[:100] or uuid.uuid4().hex
+            self.telemetry.add(request_id, model.version, payload.columns, labels, confidence)
         shadow = self.models.by_role(SHADOW)
         if shadow is None:
             return
@@ -166,8 +171,7 @@ class Server:
         except Exception:
             self.metrics.shadow.labels("dropped").inc(payload.rows)
             return
-        decision = shadow.scoring.decision
-        found = answers.plain_columns(decision.columns(logits), decision.labels).get("predictedLabel", [None] * len(logits))
+        found, _ = answers.predicted(logits, shadow.scoring.decision)
         agree = sum(one == other for one, other in zip(labels, found, strict=True))
         self.metrics.shadow.labels("agree").inc(agree)
         self.metrics.shadow.labels("differ").inc(len(labels) - agree)

@@ -1,12 +1,12 @@
 """Metrics for Prometheus: requests, latency, the queue, batches, what was predicted. No text, no token and no client is in them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from sparknlp_tx.inference.engine import EngineStats
-from sparknlp_tx.serving.batcher import Batcher
 
 LATENCIES = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -40,6 +40,7 @@ class ServerMetrics:
         )
         self.version = Gauge(PREFIX + "model", "1 for each version that serves", ["version", "role"], registry=registry)
         self.reloads = counter("reloads", "Looks at an alias that found another version, by outcome", "outcome")
+        self.telemetry_dropped = Gauge(PREFIX + "telemetry_dropped_rows", "Rows of telemetry not written", registry=registry)
         self.shadow = counter("shadow_rows", "Rows scored by the shadow: agree, differ, dropped", "outcome")
 
     def batch(self, stats: EngineStats, rows: int) -> None:
@@ -49,11 +50,11 @@ class ServerMetrics:
         self.padding.inc(max(0, stats.padded_tokens - stats.tokens))
         self.second_looks.inc(stats.second_looks)
 
-    def predicted(self, version: str, labels: Sequence[str | Sequence[str] | None], confidence: np.ndarray | None) -> None:
+    def predicted(self, version: str, labels: Sequence[Any], confidence: np.ndarray | None) -> None:
         """Count the rows of a request by label and confidence; confidence: float64 [n], NaN where there is none."""
         self.rows.labels(version).inc(len(labels))
         for label in labels:
-            for name in (label,) if isinstance(label, str) else label or ():
+            for name in (label,) if isinstance(label, str) else label if isinstance(label, list) else ():  # no numbers
                 self.labels.labels(version, name).inc()
         if confidence is not None:
             observe = self.confidence.labels(version).observe
@@ -66,7 +67,8 @@ class ServerMetrics:
         for role, version in versions.items():
             self.version.labels(version, role).set(1)
 
-    def page(self, batcher: Batcher) -> bytes:
-        """The page that Prometheus reads."""
-        self.queue.set(batcher.waiting)
+    def page(self, waiting: int, dropped: int) -> bytes:
+        """The page that Prometheus reads; waiting: texts in the queue, dropped: rows of telemetry."""
+        self.queue.set(waiting)
+        self.telemetry_dropped.set(dropped)
         return generate_latest(self.registry)

@@ -1,12 +1,12 @@
 """The server's process: uvicorn in this process, and an end that loses no request."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -18,6 +18,7 @@ from sparknlp_tx.serving.models import Models
 from sparknlp_tx.serving.settings import ServerSettings
 
 log = logging.getLogger(__name__)
+QUIET_SECONDS = 1.0  # for which a connection may be silent before it is closed at the end
 
 
 def serve(uri: str, settings: ServerSettings) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def serve(uri: str, settings: ServerSettings) -> dict[str, Any]:
     listener = _bound(settings)
     try:
         server = Server(Models(uri, settings), settings)
-        own = _Uvicorn(uvicorn.Config(server.app(), log_config=None, access_log=False, server_header=False), server)
+        own = _Uvicorn(uvicorn.Config(server.app(), log_config=None, access_log=False, server_header=False), server, listener)
         own.run(sockets=[listener])
         return {"versions": server.models.versions}
     finally:
@@ -69,9 +70,9 @@ class _Uvicorn(uvicorn.Server):
     answers 503, so that balancers send no others. Closing connections at once would lose the requests that are on their way.
     """
 
-    def __init__(self, config: uvicorn.Config, server: Server):
+    def __init__(self, config: uvicorn.Config, server: Server, listener: socket.socket):
         super().__init__(config)
-        self._server = server
+        self._server, self._listener = server, listener
         self._drain: asyncio.Task | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -82,7 +83,7 @@ class _Uvicorn(uvicorn.Server):
             versions = ", ".join(sorted(set(self._server.models.versions.values())))
             say(f"serving {versions} at {address}, its pages at {address}/docs")
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,8 +97,34 @@ class _Uvicorn(uvicorn.Server):
         self._server.draining = True
         self._drain = asyncio.ensure_future(self._end())
 
-    async def _end(self) -> Any:
+    async def _end(self) -> None:
         await asyncio.sleep(self._server.settings.drain_seconds)
-        while self._server.batcher.waiting:
-            await asyncio.sleep(0.05)
+        await self._stop_listening()
+        await self._wait(QUIET_SECONDS, lambda: not self.server_state.connections)  # each closes with its answer
         self.should_exit = True
+
+    async def _stop_listening(self) -> None:
+        """Close the port. Connections that the system has made and nobody has accepted yet are taken first: closing would reset them."""
+        pending = []
+        with contextlib.suppress(OSError):
+            while True:
+                pending.append(self._listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in pending:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg, operator]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
+        """Wait until something is done; at most so long after the last request, or as long as texts wait."""
+        loop, texts = asyncio.get_running_loop(), self._server.batcher
+        until = loop.time() + seconds
+        while not done() and loop.time() < until:
+            if texts.waiting or self.server_state.tasks:
+                until = loop.time() + seconds
+            await asyncio.sleep(0.02)

@@ -226,7 +226,7 @@ def test_a_version_that_does_not_load_leaves_the_old_one(server, name, registry)
 
 
 def test_sigterm_under_load_loses_no_request(name, tmp_path):
-    with served(f"models:/{name}/1", folder=tmp_path) as running:
+    with served(f"models:/{name}/1", "--telemetry", str(tmp_path / "answered"), folder=tmp_path) as running:
         found, refused = [], []
 
         def ask(number):
@@ -251,6 +251,11 @@ def test_sigterm_under_load_loses_no_request(name, tmp_path):
         assert set(found) == {200}
         assert len(found) > 50
         assert all("refused" in error for error in refused), refused  # none was cut off
+        answered = pd.read_parquet(tmp_path / "answered")
+        assert len(answered) == 2 * len(found)
+        assert set(answered["model_id"]) == {f"{name}/1"}
+        assert set(answered["prediction"]) == {"card", "rate"}
+        assert "text" not in answered
 
 
 def test_traffic_is_sticky_and_a_shadow_is_counted(name, tmp_path):

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of the engine; default all cores")
     add("--device", help="auto, cpu, cuda or cuda:N; default the model's own")
     add("--precision", help="auto, float32, bfloat16, float16 or int8; default the model's own")
+    add("--telemetry", metavar="FOLDER", help="keep what was answered there, as Parquet files, without texts")
+    add("--telemetry-texts", action="store_true", help="keep the texts, too")
     add("--docker", metavar="FOLDER", help="write a Dockerfile and what it needs there, and end")
     return parser
 
