@@ -112,8 +112,8 @@ class SingleLabel(_Labels):
         predictions[np.isnan(probabilities[:, 0])] = np.nan
         return predictions
 
-    def margin(self, logits: np.ndarray) -> np.ndarray:
-        """By how much, in logits, the predicted label leads over the next: float32 [n], 0 where they are level.
+    def standing(self, logits: np.ndarray) -> np.ndarray:
+        """The logits less the labels' handicaps: float32 [n, num_labels]. The label that stands highest is predicted.
 
         A threshold is a handicap: the rules above compare logit - log(threshold).
         """
@@ -123,7 +123,11 @@ class SingleLabel(_Labels):
             handicap = np.log(np.clip([1 - self.threshold, self.threshold], 1e-30, 1))
         else:
             handicap = np.zeros(len(self.labels))
-        return lead(logits - handicap.astype(np.float32))
+        return logits - handicap.astype(np.float32)
+
+    def margin(self, logits: np.ndarray) -> np.ndarray:
+        """By how much, in logits, the predicted label leads over the next: float32 [n], 0 where they are level."""
+        return lead(self.standing(logits))
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,14 @@ class MultiLabel(_Labels):
         """Which labels are predicted: bool [n, num_labels]; none where the probabilities are NaN."""
         return probabilities > self._limits()
 
+    def standing(self, logits: np.ndarray) -> np.ndarray:
+        """How far, in logits, each label is above its threshold: float32 [n, num_labels]."""
+        limits = np.clip(self._limits(), 1e-30, 1 - 1e-16)
+        return logits - np.log(limits / (1 - limits)).astype(np.float32)
+
     def margin(self, logits: np.ndarray) -> np.ndarray:
         """How far, in logits, the label that is closest to its threshold is away from it: float32 [n]."""
-        limits = np.clip(self._limits(), 1e-30, 1 - 1e-16)
-        return np.abs(logits - np.log(limits / (1 - limits)).astype(np.float32)).min(axis=1)
+        return np.abs(self.standing(logits)).min(axis=1)
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,10 @@ class Regression:
     def predict(self, logits: np.ndarray) -> np.ndarray:
         """float64 [n]."""
         return logits[:, 0].astype(np.float64)
+
+    def standing(self, logits: np.ndarray) -> np.ndarray:
+        """The number itself, float32 [n, 1]."""
+        return logits
 
     def margin(self, logits: np.ndarray) -> np.ndarray:
         """Infinite: there is no decision that a little error could turn over. float32 [n]."""

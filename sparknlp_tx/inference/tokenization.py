@@ -5,7 +5,7 @@ the model takes, its maximum length and its padding. `training.tokenizer` writes
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self.input_names: list[str] = config.get("model_input_names", ["input_ids", "attention_mask"])
         self._spelt: str | None = config.get(SPELT_TOKEN)
+        self.truncation_side: str = config.get("truncation_side", "right")
         self._padding_side = config.get("padding_side", "right")
         self.pad_token, self.pad_token_id = self._find_padding(path, config)
         self.pad_ids = {
@@ -65,9 +66,8 @@ class TextEncoder:
             raise InputError(f"a maxLength of at least {special} tokens", str(self.max_length), "That many are special ones.")
         self._cut_characters: int | None = None
         if self.max_length < _UNLIMITED:
-            side = config.get("truncation_side", "right")
-            self._tokenizer.enable_truncation(self.max_length, direction=side)
-            if side == "right" and self._splits_at_spaces():
+            self._tokenizer.enable_truncation(self.max_length, direction=self.truncation_side)
+            if self.truncation_side == "right" and self._splits_at_spaces():
                 self._cut_characters = CHARACTERS_PER_TOKEN * self.max_length
         else:
             self._tokenizer.no_truncation()
@@ -101,13 +101,31 @@ class TextEncoder:
 
         Lone surrogates, which are no text, count as U+FFFD. A text without any token counts as one of padding.
         """
+        encodings = self._encodings(texts, self._tokenizer.encode_batch_fast)
+        return Tokens([e.ids or [self.pad_token_id] for e in encodings], [e.type_ids or [0] for e in encodings])
+
+    def token_spans(self, texts: Sequence[Text]) -> list[list[list[tuple[int, int]]]]:
+        """Where the tokens that the model reads lie: for each text, and for each of its parts, (first, after the last) characters.
+
+        Special tokens have no place and are left out, as is what is cut off. An error of a character or so is possible beside what is
+        no well-formed text.
+        """
+        found = []
+        for text, encoding in zip(texts, self._encodings(texts, self._tokenizer.encode_batch), strict=True):
+            spans: list[list[tuple[int, int]]] = [[] for _ in (text if isinstance(text, tuple) else (text,))]
+            for part, (start, end) in zip(encoding.sequence_ids, encoding.offsets, strict=True):
+                if part is not None and start < end:
+                    spans[part].append((start, end))
+            found.append(spans)
+        return found
+
+    def _encodings(self, texts: Sequence[Text], encode: Callable[[list[Text]], list[Encoding]]) -> list[Encoding]:
         if self._spelt is not None:
             texts = [_without(text, self._spelt) for text in texts]
         try:
-            encodings = self._encode_cut(texts)
+            return self._encode_cut(texts, encode)
         except (TypeError, UnicodeEncodeError):
-            encodings = self._encode_cut([_well_formed(text) for text in texts])
-        return Tokens([e.ids or [self.pad_token_id] for e in encodings], [e.type_ids or [0] for e in encodings])
+            return self._encode_cut([_well_formed(text) for text in texts], encode)
 
     def token_of(self, number: int) -> str | None:
         """A token by its id; None where there is none."""
@@ -117,20 +135,20 @@ class TextEncoder:
         """The token ids of a text without special ones."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _encode_cut(self, texts: Sequence[Text]) -> list[Encoding]:
+    def _encode_cut(self, texts: Sequence[Text], encode: Callable[[list[Text]], list[Encoding]]) -> list[Encoding]:
         """Encode texts; of a long one only its beginning, if that fills the maximum length, so that 1 MB costs no more than 1 KB.
 
         Pairs are not cut before tokenisation: how much of each is kept depends on the lengths of both.
         """
         limit = self._cut_characters
         if limit is None:
-            return self._tokenizer.encode_batch_fast(texts)
+            return encode(list(texts))
         encodings: list[Any] = [None] * len(texts)
         rows: Sequence[int] = range(len(texts))
         while rows:
             beginnings = [_beginning(texts[row], limit) for row in rows]
             unsure = []
-            for row, beginning, encoding in zip(rows, beginnings, self._tokenizer.encode_batch_fast(beginnings), strict=True):
+            for row, beginning, encoding in zip(rows, beginnings, encode(beginnings), strict=True):
                 encodings[row] = encoding
                 if len(encoding.ids) < self.max_length and len(beginning) < len(texts[row]):
                     unsure.append(row)
