@@ -1,6 +1,6 @@
 """Texts to columns of scores in this process, without Spark: for `predict`, the pyfunc and servers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparknlp_tx.errors import InputError
@@ -37,6 +37,8 @@ def rows_of_texts(texts: Any, width: int) -> list[tuple[str | None, ...]]:
         raise InputError(
             "a list of texts", "a DataFrame", "Take transform(df) of Spark's, or predict(list(df['text'])) of pandas'."
         )
+    if not isinstance(texts, Iterable):
+        raise InputError("a list of texts", repr(texts)[:80], "Put texts into a list.")
     import pandas as pd
 
     rows: list[tuple[str | None, ...]] = []

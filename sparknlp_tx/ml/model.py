@@ -15,7 +15,7 @@ from sparknlp_tx.inference.model_location import ModelLocation
 from sparknlp_tx.inference.tokenization import Text
 from sparknlp_tx.ml.cpu_export import quantized_copy
 from sparknlp_tx.ml.evaluate import curve_of, evaluate_rows
-from sparknlp_tx.ml.fitted_model import FittedModel
+from sparknlp_tx.ml.explained_model import ExplainedModel
 from sparknlp_tx.ml.reprs import NAMES, names, training_lines, with_repr
 from sparknlp_tx.ml.schema_checks import NUMBERS, check_column, check_texts
 from sparknlp_tx.ml.scoring_plan import ScoringPlan, explain
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @with_repr
-class TransformerClassificationModel(FittedModel):
+class TransformerClassificationModel(ExplainedModel):
     """A fine-tuned classifier: scores DataFrames on the executors, lists on this machine.
 
     Attributes:

@@ -31,6 +31,10 @@ def modules_after(statement: str) -> set[str]:
             "import sparknlp_tx.training.fine_tune, sparknlp_tx.training.trainer, sparknlp_tx.metrics.plots",
             {"pyspark", "mlflow"},
         ),
+        (
+            "from sparknlp_tx.inference.word_weights import explain_words",
+            {"pyspark", "mlflow", "torch", "transformers", "pandas"},
+        ),
         ("import sparknlp_tx.scoring.executor", {"pyspark", "mlflow", "torch", "transformers"}),
         (
             "import sparknlp_tx.inference.backends.openvino_runtime as r; r.import_openvino()",

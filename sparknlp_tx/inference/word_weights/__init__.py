@@ -4,6 +4,6 @@
 """
 
 from sparknlp_tx.inference.word_weights.results import Word, WordWeights
-from sparknlp_tx.inference.word_weights.weights import EXACT_WORDS, explain_words, label_index, weigh_words
+from sparknlp_tx.inference.word_weights.weights import EXACT_WORDS, check_exact_words, explain_words, label_index, weigh_words
 
-__all__ = ["EXACT_WORDS", "Word", "WordWeights", "explain_words", "label_index", "weigh_words"]
+__all__ = ["EXACT_WORDS", "Word", "WordWeights", "check_exact_words", "explain_words", "label_index", "weigh_words"]

@@ -1,6 +1,6 @@
 """Which words decided: words are left out of a text, and the engine says what changes. Knows neither Spark nor torch.
 
-The weight of a word is by how much the decision falls without it: occlusion (Zeiler and Fergus 2014, arXiv:1311.2901), of words erasure
+The weight of a word is by how much its label's lead over the best other one falls without it, in logits: occlusion (Zeiler and Fergus 2014, arXiv:1311.2901), of words erasure
 (Li, Monroe and Jurafsky 2016, arXiv:1612.08220). The word is removed, not masked: encoders differ in their masks, and some have none.
 A text of n words takes n + 2 scorings, in batches.
 
@@ -43,21 +43,25 @@ class Weights(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A label, by its index, and the one that it is compared with; -1 for none."""
+    """A label, by its index, and the best other one; -1 for none."""
 
     label: int
-    against: int
+    runner_up: int
 
     def value(self, standing: np.ndarray) -> np.ndarray:
-        """By how much the label leads in each row of float [n, num_labels]; for a number, the number."""
-        lead = standing[:, max(0, self.label)].astype(np.float64)
-        return lead - standing[:, self.against] if self.against >= 0 else lead
+        """By how much the label leads in each row of float [n, num_labels]; for a number, the number.
+
+        It leads over whichever other label is the best there: without the word that decided, that is often not the runner-up of the
+        whole text, and the lead over that one hardly changes.
+        """
+        own = standing[:, max(0, self.label)].astype(np.float64)
+        return own - np.delete(standing, self.label, axis=1).max(axis=1) if self.runner_up >= 0 else own
 
 
 def explain_words(
     texts: Sequence[Text | None], scoring: ScoringSettings, label: str | None = None, exact_words: int = EXACT_WORDS
 ) -> list[WordWeights]:
-    """Which words of each text speak for its predicted label and against the runner-up; in this process, with the engine that scores.
+    """Which words of each text speak for its predicted label and against the others; in this process, with the engine that scores.
 
     Of several labels a row each predicted one is compared with its threshold; where none is, the one that comes closest. Of a number it
     is the change of the number. Logits are those of the engine's precision: in bfloat16 they differ by some hundredths from float32's.
@@ -75,6 +79,7 @@ def explain_words(
     checked = texts_of([[row[part] for row in rows] for part in range(width)], scoring.handle_invalid)
     kept = [text for text in checked if text is not None or scoring.handle_invalid != "skip"]
     index = label_index(scoring.decision, label)
+    check_exact_words(exact_words)
     engine = engine_for(scoring, scoring.device)
     return list(weigh_words(engine, scoring.decision, kept, index, exact_words))
 
@@ -94,6 +99,12 @@ def label_index(decision: DecisionRule, label: str | None) -> int | None:
     return list(decision.labels).index(label)
 
 
+def check_exact_words(exact_words: int) -> None:
+    """Raise InputError where that is no number of words."""
+    if not isinstance(exact_words, int) or exact_words < 0:
+        raise InputError("exact_words of 0 or more", repr(exact_words), "Change it.")
+
+
 def weigh_words(
     engine: InferenceEngine,
     decision: DecisionRule,
@@ -102,8 +113,6 @@ def weigh_words(
     exact_words: int = EXACT_WORDS,
 ) -> Iterator[WordWeights]:
     """The same with an engine, some texts at a time; a None is no text."""
-    if exact_words < 0:
-        raise InputError("exact_words of 0 or more", str(exact_words), "Change it.")
     for start in range(0, len(texts), TEXTS_AT_A_TIME):
         several = texts[start : start + TEXTS_AT_A_TIME]
         standings = decision.standing(engine.predict_logits(several, decision.margin))  # the labels are those of `transform`
@@ -206,6 +215,6 @@ def _result(
         words = list(plain)
         for index, weight, exact in zip(reading.read, weights.values[:, number].tolist(), weights.exact.tolist(), strict=True):
             words[index] = replace(words[index], weight=weight, read=True, exact=exact)
-        label, against = (decision.labels[index] if index >= 0 else None for index in one)
-        found.append(WordWeights(text, label, against, float(one.value(standing[None])[0]), tuple(words)))
+        label, runner_up = (decision.labels[index] if index >= 0 else None for index in one)
+        found.append(WordWeights(text, label, runner_up, float(one.value(standing[None])[0]), tuple(words)))
     return replace(found[0], others=tuple(found[1:]))
