@@ -43,7 +43,16 @@ def run(spark: Any, options: argparse.Namespace) -> dict[str, Any]:
     from sparknlp_tx.tracking.runs import check_tracking
 
     check_tracking(None)
-    names = ("model", "endpoint", "workload_size", "workload_type", "scale_to_zero", "smoke", "canary_percent", "timeout_minutes")
+    names = (
+        "model",
+        "endpoint",
+        "workload_size",
+        "workload_type",
+        "scale_to_zero",
+        "smoke",
+        "canary_percent",
+        "timeout_minutes",
+    )
     plan = plan_deploy(**{name: getattr(options, name) for name in names})
     if options.explain:
         return Explained("deploy", plan.as_dict()).as_dict()

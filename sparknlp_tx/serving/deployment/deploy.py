@@ -12,7 +12,7 @@ from typing import Any
 from sparknlp_tx.errors import InputError, JobError, nearest
 from sparknlp_tx.progress import say
 from sparknlp_tx.serving.deployment.config import Config, entity_name
-from sparknlp_tx.serving.deployment.endpoint import CallError, Endpoint, in_progress
+from sparknlp_tx.serving.deployment.endpoint import CallError, Endpoint, in_progress, is_ready
 from sparknlp_tx.serving.deployment.smoke import SmokeRows, smoke_rows
 from sparknlp_tx.serving.deployment.steps import SIZES, TYPES, bearer, forward, made_from, way_back
 from sparknlp_tx.tracking import registry
@@ -25,7 +25,7 @@ class DeployPlan:
 
     Attributes:
         entity: the version's name in the endpoint.
-        now: what is served; None for nothing. exists: whether there is such an endpoint.
+        now: what is served; None for nothing. exists: whether there is such an endpoint. ready: whether it answers.
         joins: an update to this version is at work, of a run that was cut off; it is waited for, and the plan is made anew.
         steps: configs to go through; those that are reached already are not sent again.
         back: what to go back to; None where there is nothing.
@@ -37,6 +37,7 @@ class DeployPlan:
     rows: SmokeRows
     now: Config | None
     exists: bool
+    ready: bool
     joins: bool
     steps: list[Config]
     back: Config | None
@@ -47,7 +48,7 @@ class DeployPlan:
         """What would be done, as a JSON object."""
         made = self.steps[-1].entities[self.entity]
         sizes = {key: value for key, value in made.items() if key != "environment_vars"}
-        steps = [dict(step.shares) for step in self.steps if not step.same(self.now)]
+        steps = [dict(step.shares) for step in self.steps if not (self.ready and step.same(self.now))]
         removed = sorted(set(self.now.entities if self.now else ()) - {self.entity})
         return {
             "model": self.version.name,
@@ -144,7 +145,8 @@ def _plan(version: Version, endpoint: Endpoint, rows: SmokeRows, timeout: float,
     like = now.entities.get(name) or now.entities.get(old or "") or {} if now else {}
     made = made_from(version, like, options["asked"])
     steps, back = forward(now, name, made, options["canary"]), way_back(now, name, made)
-    return DeployPlan(version, endpoint, name, rows, now, found is not None, joins, steps, back, timeout, options)
+    exists, ready = found is not None, bool(found and is_ready(found))
+    return DeployPlan(version, endpoint, name, rows, now, exists, ready, joins, steps, back, timeout, options)
 
 
 def _check_flags(endpoint: str, size: str | None, kind: str | None, minutes: float, canary: int) -> None:
@@ -178,7 +180,7 @@ def run_deploy(plan: DeployPlan) -> Deployed:
         plan = _plan(plan.version, plan.endpoint, plan.rows, plan.timeout, plan.options)
         if plan.joins:
             raise InputError(f"an endpoint {plan.endpoint.name} that is at rest", "one update after another", "Start again.")
-    reached, exists = plan.now, plan.exists
+    reached, exists = plan.now if plan.ready else None, plan.exists
     for step in plan.steps:
         if not step.same(reached):
             say(f"{plan.endpoint.name}: {step}")

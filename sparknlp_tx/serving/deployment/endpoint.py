@@ -99,7 +99,7 @@ class Endpoint:
         except CallError as error:
             return f"What {self.name} serves now could not be read ({error})."
         config = Config.read(found.get("config")) if found else None
-        if not found or config is None or _state(found)[0] != "READY":
+        if not found or config is None or not is_ready(found):
             return f"{self.name} serves nothing."
         return f"{self.name} serves {config}."
 
@@ -110,25 +110,30 @@ class Endpoint:
                 found, trouble = self.describe() or {}, ""
             except CallError as error:  # a look that fails ends nothing
                 found, trouble = {}, f"; the last look at it failed ({error})"
-            ready, update = _state(found)
+            update = _state(found)[1]
             if found and update != "IN_PROGRESS":
                 if config is None:
                     return
                 if update in ENDED:
                     raise JobError(f"{update}{_message(found)}")
-                if ready == "READY" and config.same(Config.read(found.get("config"))):
+                if is_ready(found) and config.same(Config.read(found.get("config"))):
                     return
             if (line := _message(found)) and line != said:
                 said = line
                 say(f"{self.name}: {update}{line}")
             if time.monotonic() >= until:
-                raise JobError(f"the time is over (--timeout-minutes), and it is {ready}, {update}{trouble}")
+                raise JobError(f"the time is over (--timeout-minutes), and it is {', '.join(_state(found))}{trouble}")
             time.sleep(min(self.poll_seconds, max(until - time.monotonic(), 0.0)))
 
 
 def in_progress(found: dict[str, Any]) -> bool:
     """Whether an update is at work, by an endpoint's description."""
     return _state(found)[1] == "IN_PROGRESS"
+
+
+def is_ready(found: dict[str, Any]) -> bool:
+    """Whether all that it serves answers, by an endpoint's description."""
+    return _state(found)[0] == "READY"
 
 
 def _state(found: dict[str, Any]) -> tuple[str, str]:

@@ -48,7 +48,9 @@ def smoke_rows(version: Version, file: str | None) -> SmokeRows:
     try:
         with brief_requests(timeout=30):
             model = mlflow.models.Model.load(version.uri)
-            example = None if file else model.get_serving_input(version.uri)
+            example = (
+                None if file else mlflow.models.convert_input_example_to_serving_input(model.load_input_example(version.uri))
+            )
     except Exception as error:
         found = f"none that can be read ({type(error).__name__})"
         raise InputError(f"the files of {version.uri} in MLflow", found, "Check MLFLOW_TRACKING_URI and the login.") from error
