@@ -144,7 +144,8 @@ class StandIn:
         self.predicted[version] += 1
         wrong = self.wrong.get((version, before), self.wrong.get(version))
         if wrong is not None and wrong >= 400:
-            raise Refusal(wrong, "BAD_REQUEST", f"Failed to predict: {json.dumps(sent.data)}")
+            code = "BAD_REQUEST" if wrong == 400 else "INTERNAL_ERROR"
+            raise Refusal(wrong, code, f"Failed to predict: {json.dumps(sent.data)}")
         count = len(sent.data) if wrong is None else wrong
         answer = QueryEndpointResponse(predictions=[{"prediction": 0.0}] * count, served_model_name=f"{name}-{version}")
         return answer.as_dict()

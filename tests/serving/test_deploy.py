@@ -111,7 +111,7 @@ def test_a_failed_build_leaves_what_serves(databricks, spark, fast, capsys):
 
 
 @pytest.mark.parametrize(
-    ("nth", "wrong", "why"), [(0, 400, "status 400"), (1, 500, "status 500"), (2, 0, "0 predictions for 2")]
+    ("nth", "wrong", "why"), [(0, 400, "status 400"), (1, 500, "status 500"), (2, 1, "1 predictions for 2")]
 )
 def test_unanswered_smoke_rows_switch_back(databricks, tmp_path, capsys, caplog, nth, wrong, why):
     databricks.put("e", {"tickets-1": 100})
@@ -126,6 +126,7 @@ def test_unanswered_smoke_rows_switch_back(databricks, tmp_path, capsys, caplog,
     assert len(databricks.configs()) == nth + 2
     assert "4711" not in str(raised.value) + "".join(capsys.readouterr()) + caplog.text
     databricks.put("only", {"tickets-3": 100})
+    databricks.wrong = {"3": 400}
     with pytest.raises(JobError, match="no version before it to go back to. only serves tickets-3 100 %"):
         deploy(endpoint="only")
 
@@ -144,15 +145,18 @@ def test_an_update_in_progress_is_refused(databricks, spark, fast, capsys):
     assert databricks.configs() == [{"tickets-1": 100}] * 2
 
 
-def test_busy_answers_are_waited_for_and_the_wait_has_an_end(databricks, monkeypatch):
+def test_busy_answers_are_waited_for(databricks):
     databricks.put("e", {"tickets-3": 100})
     databricks.throttled = [(429, 1), (503, 1)]
     assert not deploy().changed
     assert databricks.times[1] - databricks.times[0] >= 1
     assert databricks.times[2] - databricks.times[1] >= 1
+
+
+def test_the_wait_for_one_that_stays_busy_has_an_end(databricks, monkeypatch):
     monkeypatch.setattr(calls, "RETRY_SECONDS", 2)
     databricks.throttled = [(429, 1)] * 50
-    with pytest.raises(InputError, match="a Databricks workspace that answers"):
+    with pytest.raises(InputError, match="a Databricks workspace that answers; found Timed out after"):
         deploy()
 
 

@@ -24,8 +24,7 @@ def made_from(version: Version, like: dict[str, Any], asked: dict[str, Any]) -> 
     given = {key: value for key, value in asked.items() if value is not None}
     if "workload_size" in given:
         like = {key: value for key, value in like.items() if not key.endswith("_provisioned_concurrency")}
-    sized = "workload_size" in like or any("provisioned" in key for key in like)
-    default = {"workload_type": "CPU", "scale_to_zero_enabled": False} | ({} if sized else {"workload_size": "Small"})
+    default = {} if like else {"workload_size": "Small", "workload_type": "CPU", "scale_to_zero_enabled": False}
     return default | like | given | {"entity_name": version.name, "entity_version": version.number}
 
 
