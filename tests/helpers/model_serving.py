@@ -98,13 +98,15 @@ class StandIn:
         assert list(shares) == [entity.name for entity in asked.served_entities]
         entities = [ServedEntityOutput.from_dict(entity.as_dict()) for entity in asked.served_entities]
         for entity in entities:
-            entity.state = ServedModelState(ServedModelStateDeployment.DEPLOYMENT_CREATING, "Creating resources")
+            entity.state = _built("CREATING", "Creating resources")
         old = self.endpoints.setdefault(name, ServingEndpointDetailed(name=name, state=EndpointState()))
         captured = asked.auto_capture_config
         old.pending_config = EndpointPendingConfig(
             auto_capture_config=AutoCaptureConfigOutput.from_dict(captured.as_dict()) if captured else None,
             served_entities=entities,
-            traffic_config=TrafficConfig([Route(share, served_model_name=each) for each, share in shares.items()]),
+            traffic_config=TrafficConfig(
+                [Route(traffic_percentage=share, served_model_name=each) for each, share in shares.items()]
+            ),
         )
         old.state.config_update, self._left[name] = EndpointStateConfigUpdate.IN_PROGRESS, self.looks
         old.state.ready = EndpointStateReady.READY if old.config else EndpointStateReady.NOT_READY
@@ -122,15 +124,15 @@ class StandIn:
         built = endpoint.pending_config
         failed = [entity for entity in built.served_entities if entity.entity_version in self.unbuildable]
         for entity in built.served_entities:
-            entity.state = ServedModelState(ServedModelStateDeployment.DEPLOYMENT_READY, "")
+            entity.state = _built("READY")
         for entity in failed:
-            entity.state = ServedModelState(ServedModelStateDeployment.DEPLOYMENT_FAILED, "no such package: torhc")
+            entity.state = _built("FAILED", "no such package: torhc")
         if failed:
             endpoint.state.config_update = EndpointStateConfigUpdate.UPDATE_FAILED
             return
         endpoint.config = EndpointCoreConfigOutput.from_dict(built.as_dict())
         endpoint.pending_config = None
-        endpoint.state = EndpointState(EndpointStateConfigUpdate.NOT_UPDATING, EndpointStateReady.READY)
+        endpoint.state = EndpointState(config_update=EndpointStateConfigUpdate.NOT_UPDATING, ready=EndpointStateReady.READY)
 
     def _state(self, name):
         return self.endpoints[name].state
@@ -149,6 +151,10 @@ class StandIn:
         count = len(sent.data) if wrong is None else wrong
         answer = QueryEndpointResponse(predictions=[{"prediction": 0.0}] * count, served_model_name=f"{name}-{version}")
         return answer.as_dict()
+
+
+def _built(state, message=""):
+    return ServedModelState(deployment=ServedModelStateDeployment(f"DEPLOYMENT_{state}"), deployment_state_message=message)
 
 
 @contextmanager
