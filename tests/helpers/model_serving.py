@@ -44,11 +44,13 @@ class StandIn:
         unbuildable: versions whose build fails. looks: how often an update is looked at until it has ended.
         wrong: what a version's answer of predictions is, by (version, how often its rows came before): a status, or a count of rows.
         throttled: answers still to give before any other: (status, Retry-After).
+        lost: whether the next update is taken and answered with an error.
     """
 
     def __init__(self):
         self.endpoints, self.requests, self.predicted, self.throttled = {}, [], {}, []
         self.unbuildable, self.wrong, self.looks, self._left, self.times = set(), {}, 2, {}, []
+        self.lost = False
 
     def configs(self):
         """What was asked for, one after another: shares by entity."""
@@ -88,7 +90,11 @@ class StandIn:
         assert (method, rest) == ("PUT", "config")
         if self._state(name).config_update == EndpointStateConfigUpdate.IN_PROGRESS:
             raise Refusal(409, "RESOURCE_CONFLICT", "an update is in progress")
-        return self._begin(name, body)
+        begun = self._begin(name, body)
+        if self.lost:
+            self.lost = False
+            raise Refusal(500, "INTERNAL_ERROR", "lost")
+        return begun
 
     def _begin(self, name, body):
         asked = EndpointCoreConfigInput.from_dict(body)

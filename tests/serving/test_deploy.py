@@ -156,8 +156,16 @@ def test_busy_answers_are_waited_for(databricks):
 def test_the_wait_for_one_that_stays_busy_has_an_end(databricks, monkeypatch):
     monkeypatch.setattr(calls, "RETRY_SECONDS", 2)
     databricks.throttled = [(429, 1)] * 50
-    with pytest.raises(InputError, match="a Databricks workspace that answers; found Timed out after"):
+    with pytest.raises(InputError, match="a Databricks workspace that answers; found .*too many"):
         deploy()
+
+
+def test_an_update_whose_answer_was_lost_is_found(databricks):
+    databricks.put("e", {"tickets-1": 100})
+    databricks.lost = True
+    deploy()
+    assert len(databricks.configs()) == 3  # and the one whose answer was lost
+    assert databricks.shares("e") == {"tickets-3": 100}
 
 
 @pytest.mark.parametrize("sent", [True, False])

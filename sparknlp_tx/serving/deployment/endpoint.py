@@ -159,6 +159,9 @@ def _call(what: Any, *args: Any, **kwargs: Any) -> Any:
         with _limits(), brief_requests(timeout=REQUEST_SECONDS, retries=2):
             return what(*args, **kwargs)
     except Exception as error:
+        if isinstance(error, TimeoutError) and error.__cause__ is not None:  # of asking again
+            said = f"no other answer in {RETRY_SECONDS} s than: {reason_of(error.__cause__)}"
+            raise CallError(said, None) from None
         response = getattr(error, "response", None)
         if response is None:
             raise CallError(reason_of(error), None) from None
