@@ -44,13 +44,14 @@ class StandIn:
         unbuildable: versions whose build fails. looks: how often an update is looked at until it has ended.
         wrong: what a version's answer of predictions is, by (version, how often its rows came before): a status, or a count of rows.
         throttled: answers still to give before any other: (status, Retry-After).
+        unready: for how many looks an endpoint is not ready after an update has ended; it answers no rows then.
         lost: whether the next update is taken and answered with an error.
     """
 
     def __init__(self):
         self.endpoints, self.requests, self.predicted, self.throttled = {}, [], {}, []
         self.unbuildable, self.wrong, self.looks, self._left, self.times = set(), {}, 2, {}, []
-        self.lost = False
+        self.lost, self.unready = False, 0
 
     def configs(self):
         """What was asked for, one after another: shares by entity."""
@@ -123,6 +124,10 @@ class StandIn:
             self._left[name] -= 1
             if self._left[name] < 0:
                 self._end(name)
+        elif self._state(name).ready == EndpointStateReady.NOT_READY:
+            self._left[name] -= 1
+            if self._left[name] < 0:
+                self._state(name).ready = EndpointStateReady.READY
         return self.endpoints[name].as_dict()
 
     def _end(self, name):
@@ -137,14 +142,19 @@ class StandIn:
             endpoint.state.config_update = EndpointStateConfigUpdate.UPDATE_FAILED
             return
         endpoint.config = EndpointCoreConfigOutput.from_dict(built.as_dict())
-        endpoint.pending_config = None
-        endpoint.state = EndpointState(config_update=EndpointStateConfigUpdate.NOT_UPDATING, ready=EndpointStateReady.READY)
+        endpoint.pending_config, self._left[name] = None, self.unready
+        endpoint.state = EndpointState(
+            config_update=EndpointStateConfigUpdate.NOT_UPDATING,
+            ready=EndpointStateReady("NOT_READY" if self.unready else "READY"),
+        )
 
     def _state(self, name):
         return self.endpoints[name].state
 
     def _predict(self, name, entity, body):
         sent = DataframeSplitInput.from_dict(body["dataframe_split"])
+        if self._state(name).ready == EndpointStateReady.NOT_READY:
+            raise Refusal(400, "BAD_REQUEST", "not ready")
         shares = self.shares(name)
         served = {each.name: each for each in self.endpoints[name].config.served_entities}
         version = served[entity or max(shares, key=shares.get)].entity_version

@@ -160,6 +160,13 @@ def test_the_wait_for_one_that_stays_busy_has_an_end(databricks, monkeypatch):
         deploy()
 
 
+def test_an_update_has_ended_when_the_endpoint_is_ready_as_well(databricks):
+    databricks.put("e", {"tickets-1": 100})
+    databricks.unready = 3
+    deploy()
+    assert databricks.shares("e") == {"tickets-3": 100}
+
+
 def test_an_update_whose_answer_was_lost_is_found(databricks):
     databricks.put("e", {"tickets-1": 100})
     databricks.lost = True
