@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Each a module of `commands`: `parser()` and `run(spark, options)`.
-COMMANDS = ("prepare", "train", "tune", "evaluate", "compare", "gate", "promote", "rollback", "score", "serve")
+COMMANDS = ("prepare", "train", "tune", "evaluate", "compare", "gate", "promote", "rollback", "score", "serve", "deploy")
 HELP = """usage: sparknlp-tx COMMAND [FLAGS]
 
 {commands}
