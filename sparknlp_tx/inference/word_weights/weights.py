@@ -26,11 +26,9 @@ from sparknlp_tx.inference.word_weights.reading import Reading, readings_of
 from sparknlp_tx.inference.word_weights.results import Word, WordWeights
 
 EXACT_WORDS = 64  # up to so many each word is left out of the whole text
-PIECE, TELLING, CHECKED = (
-    6,
-    0.6,
-    10,
-)  # of longer ones: words a piece, share of the pieces looked into, words left out of the whole text
+PIECE = 6  # words; of longer texts
+TELLING = 0.6  # share of the pieces that are looked into
+CHECKED = 10  # words that are left out of the whole text
 TEXTS_AT_A_TIME = 16  # each makes up to so many variants of itself as it has words
 Asking = Generator[list[Text], np.ndarray, "Weights"]  # gives texts, gets how each decision's value is there
 
