@@ -117,13 +117,33 @@ def load(port: int, bodies: list[bytes], clients: int, seconds: float) -> list[f
     return asyncio.run(all_clients())
 
 
-def line(name: str, clients: int, rows: int, took: list[float], seconds: float, pool: str = "") -> float:
-    """Print a row of the table; requests/s."""
+def lone(port: int, bodies: list[bytes], seconds: float) -> list[float]:
+    """The seconds of each request of one client with a blocking socket, which costs the least on the client's side."""
+    took: list[float] = []
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            body = bodies[len(took) % len(bodies)]
+            head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            begin = time.perf_counter()
+            connection.sendall(head.encode() + body)
+            found = b""
+            while b"\r\n\r\n" not in found:
+                found += connection.recv(2**16)
+            lines, _, rest = found.partition(b"\r\n\r\n")
+            length = int(lines.lower().partition(b"content-length:")[2].split()[0])
+            while len(rest) < length:
+                rest += connection.recv(2**16)
+            took.append(time.perf_counter() - begin)
+    return took
+
+
+def line(name: str, clients: int, rows: int, took: list[float], seconds: float) -> None:
+    """Print a row of the table."""
     cut = quantiles(took, n=100)
     rate = len(took) / seconds
     shown = [f"{1000 * cut[place - 1]:.1f}" for place in (50, 95, 99)]
     print(f"| {name} | {clients} | {rows} | {rate:.0f} | {rate * rows:.0f} | {' | '.join(shown)} |", flush=True)
-    return rate
 
 
 def main() -> None:
@@ -150,8 +170,9 @@ def main() -> None:
                 for name, command in commands.items():
                     with running(command, folder) as port:
                         for clients in (options.clients, 1) if rows == 1 else (options.clients,):
-                            pool.submit(load, port, bodies, clients, 3).result()
-                            took = pool.submit(load, port, bodies, clients, options.seconds).result()
+                            client = (load, port, bodies, clients) if clients > 1 else (lone, port, bodies)
+                            pool.submit(*client, 3).result()
+                            took = pool.submit(*client, options.seconds).result()
                             line(name, clients, rows, took, options.seconds)
     engine = InferenceEngine.from_pretrained(f"{model}/model")
     took = []

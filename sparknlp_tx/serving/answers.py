@@ -32,17 +32,38 @@ def decided(decision: DecisionRule, asked: Asked) -> DecisionRule:
     return decision if asked.threshold is None else replace(decision, threshold=asked.threshold, thresholds=None)
 
 
-def invocation(logits: np.ndarray, scoring: ScoringSettings, asked: Asked, skip: Sequence[bool]) -> str:
+class Decisions:
+    """The rows of a request, decided.
+
+    Attributes:
+        logits: float32 [n, num_labels]. columns: what `DecisionRule.columns` gives. plain: the same as lists of what JSON takes.
+    """
+
+    def __init__(self, logits: np.ndarray, rule: DecisionRule):
+        self.logits, self.rule = logits, rule
+        self.columns = rule.columns(logits)
+        self.plain = plain_columns(self.columns, rule.labels)
+
+    @property
+    def predicted(self) -> list[Any]:
+        """Label, labels or number a row; None for an invalid text."""
+        return self.plain["prediction" if isinstance(self.rule, Regression) else "predictedLabel"]
+
+    @property
+    def confidence(self) -> np.ndarray | None:
+        """The largest probability, float64 [n], NaN for an invalid text; None for regression."""
+        return None if isinstance(self.rule, Regression) else self.columns["probability"].max(axis=1)
+
+
+def invocation(rows: Decisions, scoring: ScoringSettings, asked: Asked, skip: Sequence[bool]) -> str:
     """The answer of `/invocations`: `{"predictions": [{...}, ...]}`, a record a row.
 
     Args:
-        logits: float32 [n, num_labels].
         skip: which rows are left out: those of invalid texts with `handleInvalid="skip"`; empty: none.
     """
-    decision = decided(scoring.decision, asked)
-    columns = plain_columns(decision.columns(logits), decision.labels)
+    columns = rows.plain
     if asked.top_k is not None:
-        records = _top(columns, decision.labels, asked.top_k)
+        records = _top(columns, rows.rule.labels, asked.top_k)
     else:
         named = {name: columns[field] for field, name in scoring.columns.items() if _wanted(field, asked.returned)}
         records = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
@@ -65,25 +86,16 @@ def _top(columns: dict[str, list], labels: Sequence[str], top_k: int) -> list[di
     return records
 
 
-def predicted(logits: np.ndarray, decision: DecisionRule) -> tuple[list[Any], np.ndarray | None]:
-    """What is counted of a request: label, labels or number a row, None for an invalid text; the largest probability, float64 [n]."""
-    columns = decision.columns(logits)
-    plain = plain_columns(columns, decision.labels)
-    if isinstance(decision, Regression):
-        return plain["prediction"], None
-    return plain["predictedLabel"], columns["probability"].max(axis=1)
-
-
-def predict(logits: np.ndarray, decision: DecisionRule, alone: bool, raw_scores: bool) -> str:
+def predict(rows: Decisions, alone: bool, raw_scores: bool) -> str:
     """The answer of `/predict`: for each text its labels with their scores, the highest first; no list of one for a text alone."""
-    plain = raw_scores or isinstance(decision, Regression)
-    scores = logits.astype(np.float64) if plain else decision.columns(logits)["probability"]
-    labels = decision.labels or ["LABEL_0"]
-    rows = [
+    plain = raw_scores or isinstance(rows.rule, Regression)
+    scores = rows.logits.astype(np.float64) if plain else rows.columns["probability"]
+    labels = rows.rule.labels or ["LABEL_0"]
+    answered = [
         [
             {"score": None if score != score else score, "label": label}  # NaN, of an invalid text, is no JSON
             for score, label in sorted(zip(row, labels, strict=True), key=lambda each: -each[0])
         ]
         for row in scores.tolist()
     ]
-    return json.dumps(rows[0] if alone else rows)
+    return json.dumps(answered[0] if alone else answered)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.tokenization import Text
 from sparknlp_tx.serving import answers, openapi
-from sparknlp_tx.serving.batcher import Batcher, FullQueue, UnscorableText
+from sparknlp_tx.serving.batcher import Batcher, ClientGone, FullQueue, UnscorableText
 from sparknlp_tx.serving.limits import Limits, Refused
 from sparknlp_tx.serving.metrics import ServerMetrics
 from sparknlp_tx.serving.models import SHADOW, Models
@@ -115,8 +115,9 @@ class Server:
         texts = model.texts(payload.columns)
         logits = await self._score(request, model, texts)
         skip = [text is None for text in texts] if model.scoring.handle_invalid == "skip" else []
-        answer = answers.invocation(logits, model.scoring, payload.asked, skip)
-        self._answered(request, model, payload, logits)
+        rows = answers.Decisions(logits, answers.decided(model.scoring.decision, payload.asked))
+        answer = answers.invocation(rows, model.scoring, payload.asked, skip)
+        self._answered(request, model, payload, rows)
         return self._response(answer, model)
 
     async def predict(self, request: Request) -> Response:
@@ -126,8 +127,9 @@ class Server:
         self.limits.check_rows(columns)
         model = self._model_for(request, columns)
         logits = await self._score(request, model, model.texts(columns))
-        self._answered(request, model, Payload(columns), logits)
-        return self._response(answers.predict(logits, model.scoring.decision, alone, raw_scores), model)
+        rows = answers.Decisions(logits, model.scoring.decision)
+        self._answered(request, model, Payload(columns), rows)
+        return self._response(answers.predict(rows, alone, raw_scores), model)
 
     def _model_for(self, request: Request, columns: list[list[str | None]]) -> ServedModel:
         key = request.headers.get(STICKY) or (columns[0][0] or "" if self.settings.traffic else "")
@@ -135,22 +137,19 @@ class Server:
 
     async def _score(self, request: Request, model: ServedModel, texts: list[Text | None]) -> np.ndarray:
         """Logits of a request's texts; given up when the client hangs up."""
-        scoring = asyncio.ensure_future(self.batcher.score(model, texts, self.settings.timeout))
         gone = asyncio.ensure_future(_hung_up(request))
         try:
-            await asyncio.wait((scoring, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not scoring.done():
-                scoring.cancel()
-                raise Refused(499, "The client has gone.")
-            return scoring.result()
+            return await self.batcher.score(model, texts, self.settings.timeout, gone)
         finally:
             gone.cancel()
-            if not scoring.done():
-                scoring.cancel()
 
-    def _answered(self, request: Request, model: ServedModel, payload: Payload, logits: np.ndarray) -> None:
+    def _answered(self, request: Request, model: ServedModel, payload: Payload, rows: answers.Decisions) -> None:
+        """Keep what is answered; as soon as the answer is written, so that nobody waits for it."""
+        asyncio.get_running_loop().call_soon(self._keep, request, model, payload, rows)
+
+    def _keep(self, request: Request, model: ServedModel, payload: Payload, rows: answers.Decisions) -> None:
         """Count what was answered, keep it, and have the shadow score it too."""
-        labels, confidence = answers.predicted(logits, model.scoring.decision)
+        labels, confidence = rows.predicted, rows.confidence
         self.metrics.predicted(model.version, labels, confidence)
         if self.telemetry is not None:
             request_id = request.headers.get("x-request-id", "")[:100] or uuid.uuid4().hex
@@ -171,7 +170,7 @@ class Server:
         except Exception:
             self.metrics.shadow.labels("dropped").inc(payload.rows)
             return
-        found, _ = answers.predicted(logits, shadow.scoring.decision)
+        found = answers.Decisions(logits, shadow.scoring.decision).predicted
         agree = sum(one == other for one, other in zip(labels, found, strict=True))
         self.metrics.shadow.labels("agree").inc(agree)
         self.metrics.shadow.labels("differ").inc(len(labels) - agree)
@@ -228,10 +227,12 @@ def _refusal(error: Exception, path: str) -> Response:
         return _error(400, str(error), path)
     if isinstance(error, UnscorableText):
         return _error(422, f"The text of row {error.row} cannot be scored. Leave it out; the others can.", path)
+    if isinstance(error, ClientGone):
+        return _error(499, "The client has gone.", path)
     if isinstance(error, FullQueue):
         message = "Expected room for the request; found a full queue. Try again in a second, with fewer rows."
         return _error(429, message, path, {"Retry-After": "1"})
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return _error(504, "The texts were not scored in time. Send fewer at once, or later.", path)
     log.error("A request to %s failed: %s at %s", path, type(error).__name__, _place(error))
     return _error(500, "The server failed on this request. Its log says where.", path)

@@ -1,6 +1,6 @@
 """Requests gathered into batches: at once where the engine is idle, up to a token budget while it is busy. One thread scores.
 
-A large request goes through in parts, between which others have their turn. Answers go back to their requests in order.
+A large request goes through in parts, and after some of them others have their turn. Answers go back to their requests in order.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import numpy as np
 from sparknlp_tx.inference.tokenization import Text
 
 CHARACTERS_PER_TOKEN, TOKENS_OF_A_TEXT = 4, 2  # to tell the tokens of a text before it is tokenised
+TURN = 4  # batches that a large request fills before the next one has its turn
 
 
 class Scorer(Protocol):
@@ -27,6 +28,10 @@ class Scorer(Protocol):
 
 class FullQueue(Exception):
     """The queue holds as many texts as it may."""
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class UnscorableText(Exception):
@@ -54,6 +59,7 @@ class Job:
         self.scorer, self.texts, self.done = scorer, texts, done
         self.parts: list[np.ndarray] = []
         self.position = 0  # of the first text that was not taken
+        self.turn = 0  # batches that it did not fit into
         self.error: Exception | None = None
         self.cancelled = False
 
@@ -97,11 +103,21 @@ class Batcher:
             self._waiting.append(job)
             self._condition.notify()
 
-    async def score(self, scorer: Scorer, texts: Sequence[Text | None], timeout: float) -> np.ndarray:
+    async def score(
+        self,
+        scorer: Scorer,
+        texts: Sequence[Text | None],
+        timeout: float,
+        gone: "asyncio.Future[Any] | None" = None,
+    ) -> np.ndarray:
         """The logits of texts, float32 [n, num_labels], from an event loop. Nothing is scored any more once it is cancelled.
 
+        Args:
+            timeout: seconds.
+            gone: is done when nobody waits any more.
+
         Raises:
-            FullQueue: they do not fit into the queue. TimeoutError: not all are scored in so many seconds.
+            FullQueue: they do not fit into the queue. TimeoutError: not all are scored in time. ClientGone: `gone` was done before.
             UnscorableText: the engine fails on one of them.
         """
         loop = asyncio.get_running_loop()
@@ -109,9 +125,12 @@ class Batcher:
         job = Job(scorer, texts, lambda job: _call(loop, _finish, future))
         self.submit(job)
         try:
-            await asyncio.wait_for(future, timeout)
+            waited = (future,) if gone is None else (future, gone)
+            await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                raise ClientGone if gone is not None and gone.done() else TimeoutError
         finally:
-            job.cancelled = not future.done() or future.cancelled()
+            job.cancelled = not future.done()
         if job.error is not None:
             raise job.error
         return job.parts[0] if len(job.parts) == 1 else np.concatenate(job.parts)
@@ -157,8 +176,14 @@ class Batcher:
                 batch.append((job, begin, end))
                 job.position = end
                 self._texts -= end - begin
-            if not job.taken:  # the budget is spent; the next turn is another's
-                self._waiting.append(job)
+            if not job.taken:  # the budget is spent
+                job.turn += 1
+                if (
+                    job.turn % TURN
+                ):  # it is gone on with, so that requests of about one size end one after another, not all at the end
+                    self._waiting.appendleft(job)
+                else:
+                    self._waiting.append(job)
                 break
         others.extend(self._waiting)
         self._waiting = others
@@ -176,11 +201,11 @@ class Batcher:
             for job, begin, end in batch:
                 job.parts.append(logits[start : start + end - begin])
                 start += end - begin
-        if self._scored is not None:
-            self._scored(scorer, sum(end - begin for _, begin, end in batch), len(batch))
         for job, _, end in batch:
             if job.error is not None or end == len(job.texts):
                 job.done(job)
+        if self._scored is not None:  # while the answers are on their way
+            self._scored(scorer, sum(end - begin for _, begin, end in batch), len(batch))
 
     @staticmethod
     def _score_alone(job: Job, begin: int, end: int) -> None:

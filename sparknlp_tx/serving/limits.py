@@ -10,10 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from sparknlp_tx.serving.settings import ServerSettings
 
 CLIENTS = 10_000  # whose rates are remembered
-LINGER, LINGER_SECONDS = (
-    4,
-    2.0,
-)  # so much of a body that is too large is read and dropped: a client that still sends reads no answer
+# A body that is too large is read and dropped for a while: a client that still sends reads no answer.
+LINGER = 4  # times what a body may have
+LINGER_SECONDS = 2.0
 
 
 class Refused(Exception):

@@ -1,6 +1,8 @@
 """Metrics for Prometheus: requests, latency, the queue, batches, what was predicted. No text, no token and no client is in them."""
 
+from collections import Counter as Tally
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -53,9 +55,10 @@ class ServerMetrics:
     def predicted(self, version: str, labels: Sequence[Any], confidence: np.ndarray | None) -> None:
         """Count the rows of a request by label and confidence; confidence: float64 [n], NaN where there is none."""
         self.rows.labels(version).inc(len(labels))
-        for label in labels:
-            for name in (label,) if isinstance(label, str) else label if isinstance(label, list) else ():  # no numbers
-                self.labels.labels(version, name).inc()
+        lists = (label if isinstance(label, list) else (label,) for label in labels)
+        for name, rows in Tally(chain.from_iterable(lists)).items():
+            if isinstance(name, str):  # no numbers
+                self.labels.labels(version, name).inc(rows)
         if confidence is not None:
             observe = self.confidence.labels(version).observe
             for value in confidence[~np.isnan(confidence)].tolist():
