@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from sparknlp_tx.errors import InputError
 from sparknlp_tx.inference.tokenization import Text
@@ -71,7 +71,7 @@ class Server:
             ("/version", self.version),
         ):
             app.add_api_route(path, page, methods=["GET"], summary=(page.__doc__ or "").strip())
-        app.add_api_route("/metrics", self.page_of_metrics, methods=["GET"], summary="Metrics for Prometheus.")
+        app.add_api_route("/metrics", self.page_of_metrics, response_class=PlainTextResponse, summary="Metrics for Prometheus.")
         app.add_exception_handler(404, _unknown)
         app.add_exception_handler(405, _unknown)
         return app
