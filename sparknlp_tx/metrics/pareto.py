@@ -31,6 +31,7 @@ def draw_pareto(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -53,6 +54,8 @@ def draw_pareto(
             name, (rate, value), xytext=(-8 if right else 8, 7), textcoords="offset points", ha="right" if right else "left"
         )
     axes.set_xscale("log")
+    for side in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        side(FuncFormatter(lambda rate, _: f"{rate:,.0f}" if f"{rate:e}"[0] in "125" else ""))
     axes.set(xlabel="rows a second on this machine", ylabel=f"{metric}, 95 % interval")
     if less_is_better:
         axes.invert_yaxis()

@@ -189,16 +189,19 @@ class LoggedRun:
 
 
 @contextmanager
-def logged_run(tracking: Tracking) -> Iterator[LoggedRun]:
+def logged_run(tracking: Tracking, name: str | None = None) -> Iterator[LoggedRun]:
     """Begin a run, or join the one that is there, and end it whatever happens: FINISHED, FAILED, or KILLED where the job is.
 
     An active run of the process is joined and left active: whoever began it ends it.
+
+    Args:
+        name: of a new run; default MLflow's choice.
     """
     run = LoggedRun()
     active = mlflow.active_run()
     try:
         with brief_requests():
-            begun = active or _start(tracking)
+            begun = active or _start(tracking, name)
         run.run_id, run.experiment_id = begun.info.run_id, begun.info.experiment_id
     except Exception as error:
         run._missed("the run", _first_line(error))
@@ -223,12 +226,12 @@ def experiment_id(tracking: Tracking) -> str:
     return mlflow.set_experiment(tracking.experiment).experiment_id if tracking.experiment else _get_experiment_id()
 
 
-def _start(tracking: Tracking) -> Any:
+def _start(tracking: Tracking, name: str | None) -> Any:
     if tracking.joined:
         return mlflow.start_run(run_id=tracking.joined)
     if tracking.experiment is not None:
         mlflow.set_experiment(tracking.experiment)
-    return mlflow.start_run()
+    return mlflow.start_run(run_name=name)
 
 
 def _first_line(error: BaseException) -> str:

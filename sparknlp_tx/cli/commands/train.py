@@ -134,7 +134,7 @@ def train(
         return Explained.plan("train", estimator.explain(rows))
     tracking = check_tracking(experiment, registered_model)
     estimator.check(rows)
-    with logged_run(tracking) as run:
+    with logged_run(tracking, (training_args or {}).get("run_name")) as run:
         _log_inputs(run, splits, {split: opened.version for split, opened in read.items()})
         model = estimator.fit(rows)
         _save(model, model_dir, overwrite)

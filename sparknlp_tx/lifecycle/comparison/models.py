@@ -85,7 +85,12 @@ def _logged(experiment: str, runs: Sequence[str]) -> list[tuple[str, str, str | 
             raise InputError(f"a model that sparknlp_tx logged, of the run {min(without)} in {experiment!r}", "none", remedy)
         ours = [each for each in ours if each.source_run_id in runs]
     newest = sorted(ours, key=lambda each: each.creation_timestamp)[-MOST:]
-    return [(_run_name(each), f"models:/{each.model_id}", each.source_run_id, each.model_id) for each in newest]
+    named = [_names(each) for each in newest]
+    short = [name for name, _ in named]
+    names = [name if short.count(name) == 1 else whole for name, whole in named]
+    return [
+        (name, f"models:/{each.model_id}", each.source_run_id, each.model_id) for name, each in zip(names, newest, strict=True)
+    ]
 
 
 def _is_ours(model: Any) -> bool:
@@ -98,13 +103,15 @@ def _is_ours(model: Any) -> bool:
     return any(file.path.endswith("metadata") for file in files)
 
 
-def _run_name(model: Any) -> str:
+def _names(model: Any) -> tuple[str, str]:
+    """The checkpoint's name, and that with the run's."""
     if not model.source_run_id:
-        return model.name
+        return model.name, model.name
     with brief_requests(timeout=10):
         run = mlflow.get_run(model.source_run_id)
     checkpoint = Path(run.data.tags.get("checkpoint", "")).name
-    return " ".join(filter(None, (checkpoint, f"({run.info.run_name})" if run.info.run_name else "")))
+    whole = " ".join(filter(None, (checkpoint, f"({run.info.run_name})" if run.info.run_name else "")))
+    return checkpoint or whole, whole
 
 
 def _compared(name: str, uri: str, run_id: str | None, model_id: str | None) -> Compared:
