@@ -1,5 +1,6 @@
 """One Spark session, one tiny checkpoint and one small model for most tests; all of them made here, offline."""
 
+import contextlib
 import os
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -91,26 +92,11 @@ def model(settings, train_df):
     return TransformerClassifier(**settings).fit(train_df)
 
 
-@pytest.fixture
-def tracking(tmp_path, monkeypatch):
-    """A fresh MLflow store in SQLite."""
+@contextlib.contextmanager
+def mlflow_store(folder):
+    """A fresh MLflow store in SQLite, its experiment the one of every run that names none; the folder is the current one."""
     import mlflow
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment("tests")
-    yield uri
-    mlflow.set_tracking_uri(None)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """A fresh MLflow store in SQLite for the tests of a file."""
-    import mlflow
-
-    folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         uri = f"sqlite:///{folder}/mlflow.db"
         patch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -119,3 +105,17 @@ def registry(tmp_path_factory):
         mlflow.set_experiment("tests")
         yield uri
         mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def tracking(tmp_path):
+    """An MLflow store of the test's own."""
+    with mlflow_store(tmp_path) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """An MLflow store for the tests of a file."""
+    with mlflow_store(tmp_path_factory.mktemp("registry")) as uri:
+        yield uri

@@ -18,20 +18,13 @@ SECRET = "my card 4711 was stolen"
 
 
 @pytest.fixture(scope="module")
-def tickets(tmp_path_factory, model):
+def tickets(registry, model):
     """A registered model of three equal versions, the third of which is the champion."""
-    folder = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        uri = f"sqlite:///{folder}/mlflow.db"
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
-        patch.chdir(folder)
-        mlflow.set_tracking_uri(uri)
-        log_model(model, registered_model_name="tickets")
-        for _ in range(2):
-            mlflow.MlflowClient().copy_model_version("models:/tickets/1", "tickets")
-        mlflow.MlflowClient().set_registered_model_alias("tickets", "champion", "3")
-        yield "tickets"
-        mlflow.set_tracking_uri(None)
+    log_model(model, registered_model_name="tickets")
+    for _ in range(2):
+        mlflow.MlflowClient().copy_model_version("models:/tickets/1", "tickets")
+    mlflow.MlflowClient().set_registered_model_alias("tickets", "champion", "3")
+    return "tickets"
 
 
 @pytest.fixture
